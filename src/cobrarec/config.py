@@ -24,7 +24,8 @@ class DataConfig(Section):
     """How the two tables are read and split."""
 
     split: str = Field(default="last-two", pattern=r"^(last-two|none|time:0\.\d+)$")
-    """`last-two`: each user's last interaction is the test, the one before it the validation. `time:0.95`: cut at that quantile of the timestamps. `none`: train on everything."""
+    """`last-two`: each user's last interaction is the test, the one before it the validation.
+    `time:0.95`: cut at that quantile of the timestamps. `none`: train on everything."""
     unknown_items: Literal["skip", "error"] = "skip"
     """Interactions with items that the items table lacks: dropped and counted, or refused."""
     text_template: str | None = None
@@ -163,7 +164,8 @@ class ModelConfig(Section):
     direct_query: bool = True
     """A second query, read at the vector token before any code, with its own whole-catalog loss."""
     item_evidence: Literal["auto", "exact", "centroids", "off"] = "auto"
-    """Add to the sparse logits a learned gain times the log of the summed direct scores of the items below each code. `auto`: exact up to `exact_catalog_limit` items, then from centroids."""
+    """Add to the sparse logits a learned gain times the log of the summed direct scores of the items below each code.
+    `auto`: exact up to `exact_catalog_limit` items, then from centroids."""
     exact_catalog_limit: int = Field(default=100_000, ge=1)
     """Catalogs above this size are never scanned whole, neither in training nor in retrieval."""
     num_centroids: int = Field(default=4, ge=1)
@@ -194,7 +196,7 @@ class LossConfig(Section):
     num_sampled: int = Field(default=2048, ge=0)
     """Catalog items drawn uniformly per step for `sampled`."""
     logq_correction: bool = False
-    """Subtract the log of each item's share of the training interactions from batch negatives."""
+    """Subtract, from the logit of each negative of `sampled` and `batch`, the log of how often such a batch is expected to hold the item (at most once)."""
 
 
 class TrainingConfig(Section):
@@ -285,6 +287,10 @@ class RunOptions(Section):
     """Minutes that `fit` may take; the schedule is fitted to it."""
     resume: bool = False
     """Go on from the run folder's last checkpoint."""
+    test: bool = False
+    """Evaluate the test split too, at the very end of `fit`."""
+    like: Path | None = None
+    """For split `none`: the run whose best epoch and fusion weight (and settings, where none are given) are used."""
 
 
 def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
@@ -305,17 +311,19 @@ def parse_config(values: dict[str, Any], source: str = "the configuration") -> C
         raise ConfigError("; ".join(_explain(e, source) for e in error.errors())) from None
 
 
-def load_config(path: Path) -> Config:
-    """Read a YAML file of settings; what it does not name keeps its default."""
+def load_config(source: str | Path) -> Config:
+    """Read a YAML file of settings, or the packaged configuration of that name; what it does not name keeps its default."""
+    packaged = {file.stem: file for file in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+    path = packaged.get(str(source), Path(source))
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"No configuration file {path}. Give a YAML file or the name of a packaged configuration.") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(f"No configuration {path}. Give a YAML file or one of the packaged names: {', '.join(packaged)}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected sections such as `model:` with settings below them.")
-    return parse_config(values or {}, str(path))
+    return parse_config(values or {}, str(source))
 
 
 def dump_config(config: Config) -> str:

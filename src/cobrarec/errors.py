@@ -49,5 +49,5 @@ class MachineError(CobraRecError):
     """The machine ran out of disk or memory."""
 
 
-class Interrupted(CobraRecError):
+class Interrupted(CobraRecError):  # noqa: N818 - it is no error
     """The user stopped the work; what was done is on disk and can be resumed."""

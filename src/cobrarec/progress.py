@@ -1,11 +1,12 @@
 """How long work tells of itself: a protocol that the command line draws and that libraries may ignore."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What long work is given to report through. Every method returns at once and never raises."""
 
@@ -17,7 +18,7 @@ class Progress(Protocol):
         """Show one line."""
         ...
 
-    def update(self, label: str, done: float, total: float, note: str = "") -> None:
+    def update(self, label: str, done: int | float, total: int | float, note: str = "") -> None:
         """Show that `done` of `total` is reached; `note` holds rates, losses or the time left."""
         ...
 
@@ -32,5 +33,5 @@ class Silent:
     def message(self, text: str) -> None:
         """Drop the line."""
 
-    def update(self, label: str, done: float, total: float, note: str = "") -> None:
+    def update(self, label: str, done: int | float, total: int | float, note: str = "") -> None:
         """Drop the report."""

@@ -1,0 +1,143 @@
+"""The folder on disk that a Recommender is loaded from, and from which new items can be added later.
+
+    artifact/ manifest.json config.yaml items.parquet popularity.npy
+              codes.npy semantic_ids.json code_assigner.safetensors      semantic IDs, and codes for new items
+              embeddings.npy text_embedder/                              frozen text embeddings, and those of new items
+              item_tokens.npy item_tokenizer.json                        for the end-to-end text encoder alone
+              model.safetensors item_vectors.safetensors cold_start.safetensors
+
+It holds no history and nothing that is pickled.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cobrarec.artifact_manifest import read_manifest, replace_folder, verify_files, write_manifest, write_text
+from cobrarec.config import Config, dump_config, load_config
+from cobrarec.data.catalog import Catalog
+from cobrarec.errors import ArtifactError, UserError
+from cobrarec.model.build import build_model
+from cobrarec.model.cobra import Cobra
+from cobrarec.model.cold_start import ColdStart
+from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
+from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.semantic_ids.assigner import CodeAssigner
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
+from cobrarec.semantic_ids.text_embeddings import TextEmbedder
+
+
+@dataclass(frozen=True)
+class NewItemTools:
+    """What turns the text of an item added later into its codes and its vector."""
+
+    embedder: TextEmbedder
+    """Text to frozen embedding."""
+    assigner: CodeAssigner
+    """Frozen embedding to codes."""
+    cold_start: ColdStart
+    """Frozen embedding to what stands in for trained parameters of the item."""
+    tokenizer: ItemTokenizer | None = None
+    """Text to tokens, where the item encoder reads those."""
+
+
+def save_artifact(
+    folder: Path, recommender: Recommender, config: Config, embeddings: npt.NDArray[np.float32], tools: NewItemTools, facts: dict[str, Any]
+) -> None:
+    """Write the artifact beside `folder`, then rename it into place.
+
+    Args:
+        folder: where it will be; an artifact that is there is replaced.
+        recommender: what `load_artifact` will give back.
+        config: all hyper-parameters of the run.
+        embeddings: frozen text embeddings `[num_items, text_dim]` of the catalog.
+        tools: what items added later need.
+        facts: shown in the manifest under `model`, for a reader.
+    """
+    with replace_folder(folder) as partial:
+        recommender.catalog.save(partial)
+        write_text(partial / "config.yaml", dump_config(config.model_copy(update={"retrieval": recommender.config})))
+        recommender.semantic_ids.save(partial)
+        tools.assigner.save(partial)
+        tools.embedder.save(partial / "text_embedder")
+        np.save(partial / "embeddings.npy", embeddings, allow_pickle=False)
+        np.save(partial / "popularity.npy", recommender.info.popularity, allow_pickle=False)
+        if tools.tokenizer is not None:
+            tools.tokenizer.save(partial / "item_tokenizer.json")
+            np.save(partial / "item_tokens.npy", tools.tokenizer.table(recommender.catalog.texts).ids, allow_pickle=False)
+        _save_tensors(recommender.model.state_dict(), partial / "model.safetensors")
+        _save_tensors(recommender.items.arrays(), partial / "item_vectors.safetensors")
+        save_arrays(tools.cold_start.arrays(), partial / "cold_start.safetensors")
+        write_manifest(partial, recommender.info.split, {**facts, "seed": recommender.info.seed})
+
+
+def load_artifact(folder: Path | str, device: str = "cpu") -> Recommender:
+    """The recommender of an artifact, after comparing every file with the manifest.
+
+    Args:
+        folder: the folder `artifact` of a run.
+        device: where to compute, as torch names it.
+
+    Raises:
+        ArtifactError: the artifact is damaged, altered or of another version.
+    """
+    folder = Path(folder)
+    manifest = verify_files(folder)
+    try:
+        return _load(folder, manifest, device)
+    except UserError as error:
+        raise ArtifactError(f"{folder} cannot be read: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        what = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"{folder} cannot be read, though its files are as written: {what}. Was it made by another version?") from error
+
+
+def load_new_item_tools(folder: Path | str) -> NewItemTools:
+    """What items added later need; raises ArtifactError where the artifact is damaged."""
+    folder = Path(folder)
+    read_manifest(folder)
+    config = load_config(folder / "config.yaml")
+    path = folder / "item_tokenizer.json"
+    tokenizer = ItemTokenizer.load(path, config.model.item.text_encoder) if path.exists() else None
+    cold_start = ColdStart.from_arrays(load_arrays(folder / "cold_start.safetensors"))
+    return NewItemTools(TextEmbedder.load(folder / "text_embedder"), CodeAssigner.load(folder), cold_start, tokenizer)
+
+
+def verify_artifact(folder: Path | str) -> dict[str, Any]:
+    """Compare every file with the manifest, which is returned; raises ArtifactError naming the first one that differs."""
+    return verify_files(Path(folder))
+
+
+def _load(folder: Path, manifest: dict[str, Any], device: str) -> Recommender:
+    config = load_config(folder / "config.yaml")
+    catalog = Catalog.load(folder, config.data)
+    semantic_ids = SemanticIds.load(folder)
+    model = _load_model(folder, config, semantic_ids).to(device)
+    items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)
+    model.refresh_evidence(items)
+    model.eval()
+    info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
+    return Recommender(catalog, semantic_ids, model, items, config.retrieval, info)
+
+
+def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobra:
+    tokens = None
+    if (folder / "item_tokens.npy").exists():
+        tokenizer = ItemTokenizer.load(folder / "item_tokenizer.json", config.model.item.text_encoder)
+        tokens = TokenTable(np.load(folder / "item_tokens.npy", allow_pickle=False), tokenizer.vocabulary_size)
+    model = build_model(config.model, semantic_ids, np.load(folder / "embeddings.npy", allow_pickle=False), tokens)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)

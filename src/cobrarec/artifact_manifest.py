@@ -1,0 +1,101 @@
+"""Folders that are whole or absent, and the manifest that says what is in an artifact.
+
+A file or folder is written beside its place and renamed. `manifest.json` holds the format version, the split, what the model is,
+and sha256 and size of every other file; an artifact that differs from its manifest is refused.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cobrarec.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` beside `path` and rename; a failed write leaves the old file whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` at the end; on any error the old one stays as it was."""
+    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for left_over in (partial, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_manifest(folder: Path, split: str, model: dict[str, Any]) -> None:
+    """Write `manifest.json` over all files that are in `folder`; `model` is free text and numbers for a reader."""
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "split": split,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": model,
+        "files": {name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names},
+    }
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an artifact of this format version; raises ArtifactError with the way out."""
+    again = "copy the artifact again or make it again with `cobrarec fit`."
+    if not folder.is_dir():
+        raise ArtifactError(f"No artifact at {folder}: expected the folder `artifact` of a run.")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} is no artifact: it has no {MANIFEST}. Expected the folder `artifact` of a run.") from None
+    except ValueError:
+        raise ArtifactError(f"{folder / MANIFEST} is damaged; {again}") from None
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        known = f"this cobrarec reads {FORMAT_VERSION}"
+        raise ArtifactError(f"{folder} has format version {version}, {known}; use the cobrarec that wrote it, or fit again.")
+    if not isinstance(manifest.get("files"), dict):
+        raise ArtifactError(f"{folder / MANIFEST} lists no files; {again}")
+    return manifest
+
+
+def verify_files(folder: Path) -> dict[str, Any]:
+    """Compare every file with the manifest, which is returned; raises ArtifactError naming the first one that differs."""
+    manifest = read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{folder} is damaged: {name} is missing; copy the artifact again or make it again with `cobrarec fit`.")
+        if path.stat().st_size != expected["bytes"] or file_hash(path) != expected["sha256"]:
+            raise ArtifactError(f"{folder} is altered: {name} differs from the manifest; copy the artifact again or make it again.")
+    return manifest
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,337 @@
+"""The commands: the options of each with their help, and the one function that each calls."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, Suppress, UseAppendAction, arg
+
+from cobrarec.config import Config, RunOptions, parse_config
+from cobrarec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cobrarec.cli.screen import Screen
+
+Flag = Annotated[bool, FlagCreatePairsOff]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OverTables:
+    items: Path
+    """Table of items (parquet, CSV, JSONL): `item_id` and any attributes, which become the item's text."""
+    interactions: Path
+    """Table of interactions: `user_id`, `item_id`, and `position` or `timestamp` for the order."""
+    out: Path
+    """Folder of the run; made anew."""
+    config: str | None = None
+    """A YAML file of settings, or a packaged one: `paper-amazon`, `demo`. Settings below lie on top of it."""
+    seed: int = 0
+    """Seed of every random choice."""
+    split: str | None = None
+    """`last-two`, `time:0.95` or `none`; short for --data.split."""
+    unknown_items: Literal["skip", "error"] | None = None
+    """Interactions with items that the items table lacks; short for --data.unknown-items."""
+    allow_collapse: Flag = False
+    """Go on although the semantic IDs do not tell the items apart."""
+    like: Path | None = None
+    """With `--split none`: the run whose settings, best epoch and fusion weight are used."""
+    resume: Flag = False
+    """Go on with the run in --out where it stopped."""
+    resolved: Suppress[Config] = field(default_factory=Config)
+
+    def settings(self) -> Config:
+        """The resolved settings with the short options laid on top."""
+        data = {"split": self.split, "unknown_items": self.unknown_items}
+        values = self.resolved.model_dump()
+        values["data"].update({key: value for key, value in data.items() if value is not None})
+        values["semantic_ids"]["allow_collapse"] |= self.allow_collapse
+        return parse_config(values, "the command line")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(_OverTables):
+    """Two tables in, an artifact that recommends out.
+
+    For example:
+
+      cobrarec fit --items items.parquet --interactions interactions.parquet --out runs/first --test
+      cobrarec fit --items items.csv --interactions x.csv --out runs/two-levels --semantic-ids.num-levels 2
+      cobrarec fit --items items.csv --interactions x.csv --out runs/final --split none --like runs/first
+    """
+
+    name: ClassVar[str] = "fit"
+    test: Flag = False
+    """Read the test split too, at the very end."""
+    time_limit: float | None = None
+    """Minutes that all may take; the schedule is fitted to it."""
+    device: Device = "auto"
+    """Where to train."""
+    num_threads: int | None = None
+    """CPU threads; torch's choice where not given."""
+
+    def run(self, screen: "Screen") -> None:
+        """Run the whole pipeline and print the table of metrics."""
+        from cobrarec import pipeline
+        from cobrarec.cli.results import show_run
+
+        names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like")
+        options = RunOptions.model_validate({name: getattr(self, name) for name in names})
+        pipeline.fit(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
+        show_run(self.out, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(_OverTables):
+    """First step of `fit`: read, check and split the tables, and say what is odd about them.
+
+    For example:
+
+      cobrarec prepare --items items.csv --interactions interactions.csv --out runs/first
+    """
+
+    name: ClassVar[str] = "prepare"
+
+    def run(self, screen: "Screen") -> None:
+        """Prepare the run folder; the audit is shown as it goes."""
+        from cobrarec import pipeline
+
+        options = RunOptions(seed=self.seed, resume=self.resume, like=self.like)
+        pipeline.prepare(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
+        screen.line(str(self.out))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticIds:
+    """Second step of `fit`: embed the item texts and quantize them into semantic IDs.
+
+    For example:
+
+      cobrarec semantic-ids --run runs/first
+    """
+
+    name: ClassVar[str] = "semantic-ids"
+    run_folder: Annotated[Path, arg(name="run")]
+    """A folder made by `cobrarec prepare`."""
+    allow_collapse: Flag = False
+    """Go on although the IDs do not tell the items apart."""
+
+    def run(self, screen: "Screen") -> None:
+        """Build the IDs; the health card is shown as it goes."""
+        from cobrarec import pipeline
+
+        pipeline.build_semantic_ids(self.run_folder, allow_collapse=self.allow_collapse, progress=screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Third step of `fit`: train, choose the fusion weight, write the artifact.
+
+    For example:
+
+      cobrarec train --run runs/first --resume
+    """
+
+    name: ClassVar[str] = "train"
+    run_folder: Annotated[Path, arg(name="run")]
+    """A folder with semantic IDs."""
+    resume: Flag = False
+    """Go on from the last checkpoint."""
+    time_limit: float | None = None
+    """Minutes that training may take; the schedule is fitted to it."""
+    device: Device = "auto"
+    """Where to train."""
+    num_threads: int | None = None
+    """CPU threads; torch's choice where not given."""
+
+    def run(self, screen: "Screen") -> None:
+        """Train and print the place of the artifact."""
+        from cobrarec import pipeline
+
+        names = ("device", "num_threads", "time_limit", "resume")
+        options = RunOptions.model_validate({name: getattr(self, name) for name in names})
+        screen.line(str(pipeline.train(self.run_folder, options, progress=screen)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Metrics of the very lists that `recommend` gives, beside popularity and transition counts.
+
+    For example:
+
+      cobrarec evaluate --run runs/first --split test --k 5,10
+    """
+
+    name: ClassVar[str] = "evaluate"
+    run_folder: Annotated[Path, arg(name="run")]
+    """A folder with an artifact."""
+    split: Literal["valid", "test"] = "valid"
+    """Held-out interactions to read. Choices belong on `valid`; read `test` once."""
+    k: str = "5,10"
+    """List lengths, with commas between."""
+    include_history: Flag = False
+    """Do not mask the history: items may be recommended again."""
+    json: Flag = False
+    """Print JSON instead of a table."""
+
+    def run(self, screen: "Screen") -> None:
+        """Evaluate and print the table."""
+        from cobrarec import pipeline
+
+        ks = list_lengths(self.k)
+        results = pipeline.evaluate(self.run_folder, self.split, ks=ks, include_history=self.include_history, progress=screen)
+        if self.json:
+            screen.json(results)
+        else:
+            screen.metrics(f"{self.split}, {results['users']:,} users: {results['protocol']}", results[self.split])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommend:
+    """Lists of items for histories, known or never seen before.
+
+    For example:
+
+      cobrarec recommend --artifact runs/first/artifact --histories new_users.parquet --k 10 --out lists.parquet
+      cobrarec recommend --artifact runs/first/artifact --item B001 --item B007 --explain
+    """
+
+    name: ClassVar[str] = "recommend"
+    artifact: Path
+    """The folder `artifact` of a run."""
+    histories: Path | None = None
+    """Table with `user_id`, `item_id` and `position` or `timestamp` for the order."""
+    item: UseAppendAction[tuple[str, ...]] = ()
+    """An item of the one history to recommend for, oldest first; give it several times."""
+    k: int = 10
+    """Length of each list."""
+    out: Path | None = None
+    """Write the lists here (parquet, CSV or JSONL by its ending) instead of printing them."""
+    explain: Flag = False
+    """Say why each item is there: beam probability, cosine, nearest item of the history."""
+    json: Flag = False
+    """Print JSON instead of a table."""
+    exclude: UseAppendAction[tuple[str, ...]] = ()
+    """Item, or file of items (a table with `item_id`, or one id a line), that must not be recommended."""
+    allow: UseAppendAction[tuple[str, ...]] = ()
+    """Item, or file of items, to which recommendations are limited."""
+    unknown: Literal["skip", "error"] = "skip"
+    """Items that the artifact does not know: left out and counted, or refused."""
+    include_history: Flag = False
+    """Items of the history may be recommended again."""
+    num_beams: int | None = None
+    """Semantic IDs kept by beam search."""
+    tau: float | None = None
+    """Weight of the beam score in BeamFusion."""
+    psi: float | None = None
+    """Weight of the similarity in BeamFusion."""
+
+    def run(self, screen: "Screen") -> None:
+        """Load the artifact, recommend, print or write the lists."""
+        from cobrarec.cli.lists import recommend
+
+        if (self.histories is None) == (not self.item):
+            raise ConfigError("Give either --histories FILE or --item ID (once per item of one history).")
+        if self.k < 1:
+            raise ConfigError(f"--k is {self.k}, expected at least 1.")
+        recommend(self, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Fetch a public data set as the two tables that `fit` reads.
+
+    For example:
+
+      cobrarec data movielens-100k --out data/movielens
+    """
+
+    name: ClassVar[str] = "data"
+    source: Positional[Literal["movielens-100k"]]
+    """Name of the data set."""
+    out: Path
+    """Folder for items.parquet and interactions.parquet."""
+
+    def run(self, screen: "Screen") -> None:
+        """Fetch, convert and print the places of the tables."""
+        from cobrarec.cli.results import fetch_data
+
+        fetch_data(self.out, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write report.html of a run: audit, health card, curves, tables, examples.
+
+    For example:
+
+      cobrarec report --run runs/first
+    """
+
+    name: ClassVar[str] = "report"
+    run_folder: Annotated[Path, arg(name="run")]
+    """A run folder."""
+
+    def run(self, screen: "Screen") -> None:
+        """Write the page and print its place."""
+        from cobrarec import pipeline
+
+        screen.line(str(pipeline.report(self.run_folder)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Compare every file of an artifact with its manifest.
+
+    For example:
+
+      cobrarec verify --artifact runs/first/artifact
+    """
+
+    name: ClassVar[str] = "verify"
+    artifact: Path
+    """The folder `artifact` of a run."""
+
+    def run(self, screen: "Screen") -> None:
+        """Verify and print what the artifact is."""
+        from cobrarec.artifact_manifest import verify_files
+
+        manifest = verify_files(self.artifact)
+        text = f"{self.artifact}: {len(manifest['files'])} files are as written {manifest['created']}; split {manifest['split']}"
+        screen.line(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The whole method on MovieLens-100k in a few minutes; on a synthetic world where there is no network.
+
+    For example:
+
+      cobrarec demo
+    """
+
+    name: ClassVar[str] = "demo"
+    out: Path = Path("runs/demo")
+    """Folder of the run; an earlier demo in it is replaced."""
+    seed: int = 0
+    """Seed of every random choice."""
+
+    def run(self, screen: "Screen") -> None:
+        """Run it, printing each part as it comes."""
+        from cobrarec.cli.demo import run_demo
+
+        run_demo(self.out, self.seed, screen)
+
+
+COMMANDS = (Fit, Prepare, SemanticIds, Train, Evaluate, Recommend, Data, Report, Verify, Demo)
+
+
+def list_lengths(text: str) -> tuple[int, ...]:
+    """`"5,10"` as numbers; raises ConfigError for anything else."""
+    try:
+        lengths = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        lengths = ()
+    if not lengths or lengths[0] < 1:
+        raise ConfigError(f"--k is {text!r}, expected list lengths such as 5,10.")
+    return lengths

@@ -1,0 +1,147 @@
+"""`cobrarec recommend`: histories from a table or from the command line, lists to a file, a table or JSON."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cobrarec.artifact import load_artifact
+from cobrarec.data.interactions import read_histories
+from cobrarec.data.tables import id_array, id_column, read_table, write_table
+from cobrarec.errors import DataError
+from cobrarec.retrieval.recommendations import Recommendation
+from cobrarec.retrieval.recommender import Recommender
+
+if TYPE_CHECKING:
+    from cobrarec.cli.commands import Recommend
+    from cobrarec.cli.screen import Screen
+
+USERS_AT_ONCE = 1024
+SPLIT_NOTES = {
+    "last-two": "trained without the last two interactions of every user",
+    "none": "trained on all interactions",
+}
+Users = list[tuple[Any, list[Recommendation]]]
+
+
+def recommend(command: "Recommend", screen: "Screen") -> None:
+    """Load the artifact, recommend as `command` says, then print or write the lists."""
+    recommender = load_artifact(command.artifact)
+    split = recommender.info.split
+    screen.message(f"{command.artifact}: split {split}, {SPLIT_NOTES.get(split, 'trained on the time before its validation')}")
+    settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
+    recommender = recommender.with_settings(**settings, **({"include_history": True} if command.include_history else {}))
+    users = list(_lists(recommender, command, screen))
+    if command.out is not None:
+        write_table(lists_table(users, recommender), command.out)
+        screen.message(f"{len(users):,} lists written to {command.out}")
+    elif command.json:
+        screen.json(list_records(users))
+    else:
+        _show(users, recommender, command.explain, screen)
+
+
+def list_records(users: Users) -> list[dict[str, Any]]:
+    """`[{"user_id", "items": [{"item_id", "score", "rank", "semantic_id", "source", "why"}]}]`."""
+    return [{"user_id": user_id, "items": [dataclasses.asdict(item) for item in items]} for user_id, items in users]
+
+
+def lists_table(users: Users, recommender: Recommender) -> pa.Table:
+    """`user_id, rank, item_id, score, source`, one row a recommendation, users in the order of the input."""
+    rows = [(user_id, item) for user_id, items in users for item in items]
+    item_type = recommender.catalog.table.schema.field("item_id").type
+    return pa.table(
+        {
+            "user_id": pa.array([user_id for user_id, _ in rows], _id_type([user_id for user_id, _ in users])),
+            "rank": pa.array([item.rank for _, item in rows], pa.int64()),
+            "item_id": pa.array([item.item_id for _, item in rows], item_type),
+            "score": pa.array([item.score for _, item in rows], pa.float64()),
+            "source": pa.array([item.source for _, item in rows], pa.string()),
+        }
+    )
+
+
+def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None:
+    """Item ids given one by one or as files (a table with `item_id`, or text with one id a line); None for none given."""
+    if not words:
+        return None
+    ids: list[Any] = []
+    for word in words:
+        path = Path(word)
+        if not path.is_file():
+            ids.append(recommender.catalog.parse_id(word))
+        elif path.suffix.lower() in (".parquet", ".csv", ".jsonl", ".ndjson"):
+            column = id_array(id_column(read_table(path, "list of items"), "item_id", f"list of items {path}")).tolist()
+            ids += [recommender.catalog.parse_id(value) if isinstance(value, str) else value for value in column]
+        else:
+            ids += [recommender.catalog.parse_id(line.strip()) for line in _text(path).splitlines() if line.strip()]
+    return ids
+
+
+def _lists(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[Any, list[Recommendation]]]:
+    exclude, allow = read_ids(command.exclude, recommender), read_ids(command.allow, recommender)
+    explain = command.explain or command.json
+    if command.histories is None:
+        history = [recommender.catalog.parse_id(item) for item in command.item]
+        _tell_unknown([item for item in history if not len(recommender.catalog.rows([item], "skip"))], screen)
+        lists = recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        yield None, lists[0]
+        return
+    table = read_table(command.histories, "histories table")
+    views, counts = read_histories(table, recommender.catalog, command.unknown)
+    _tell_unknown(counts.unknown_items, screen, counts.num_unknown)
+    starts = range(0, views.num_users, USERS_AT_ONCE)
+    for start in screen.track(starts, "lists"):
+        part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
+        ids = [recommender.catalog.item_ids[part.of(user)].tolist() for user in range(part.num_users)]
+        lists = recommender.recommend(ids, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        yield from zip(part.user_ids.tolist(), lists, strict=True)
+
+
+def _tell_unknown(items: Sequence[Any], screen: "Screen", count: int | None = None) -> None:
+    if items:
+        screen.message(f"{count or len(items):,} interactions with unknown items are left out, such as {items[0]!r}")
+
+
+def _show(users: Users, recommender: Recommender, explain: bool, screen: "Screen") -> None:
+    titles = dict(zip(recommender.catalog.item_ids.tolist(), recommender.catalog.titles, strict=True))
+    columns = ["rank", "item_id", "title", "score", "source", *(["why"] if explain else [])]
+    for record in list_records(users):
+        rows = []
+        for item in record["items"]:
+            cells = [str(item["rank"]), str(item["item_id"]), titles[item["item_id"]], f"{item['score']:.4g}", item["source"]]
+            rows.append([*cells, *([why_text(item, titles)] if explain else [])])
+        screen.table("" if record["user_id"] is None else f"user {record['user_id']}", columns, rows)
+
+
+def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
+    """Why an item is there, in one line: the path of its ID, beam probability, cosine, nearest item of the history.
+
+    `item` is a record of the `--json` form; `titles` by item id.
+    """
+    why = item["why"]
+    if why is None:
+        return ""
+    parts = ["ID " + "-".join(str(code) for code in item["semantic_id"])] if item["semantic_id"] else []
+    if why["beam_probability"] is not None:
+        parts.append(f"P(ID) {why['beam_probability']:.2g}")
+    if why["cosine"] is not None:
+        parts.append(f"cosine {why['cosine']:.2f}")
+    if why["nearest_history_item"] is not None:
+        nearest = why["nearest_history_item"]
+        parts.append(f"near {titles.get(nearest, nearest)}")
+    return ", ".join(parts)
+
+
+def _id_type(ids: Sequence[Any]) -> pa.DataType:
+    return pa.int64() if ids and isinstance(ids[0], int) else pa.string()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text; give one item id a line, or a table with a column item_id.") from None

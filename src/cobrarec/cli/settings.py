@@ -1,0 +1,55 @@
+"""From command-line words to a checked configuration: `--config FILE|NAME`, then `--model.decoder.num-layers 2` on top.
+
+tyro parses into loose mirrors of the pydantic sections (types and help, no ranges); the sections themselves then check the
+values, so that a value out of range is refused in the same sentence as one in a YAML file.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from pydantic import BaseModel
+
+from cobrarec.config import Config, load_config, parse_config
+
+
+def settings_type(default: BaseModel) -> type:
+    """A dataclass with the fields of `default`'s section, its values as defaults and its documentation as help."""
+    fields: list[Any] = []
+    for name, field in type(default).model_fields.items():
+        value = getattr(default, name)
+        if isinstance(value, BaseModel):
+            mirror = settings_type(value)
+            fields.append((name, mirror, dataclasses.field(default_factory=mirror)))
+        else:
+            kind = Annotated[field.annotation, tyro.conf.arg(help=field.description)]  # type: ignore[name-defined]
+            fields.append((name, kind, dataclasses.field(default=value)))
+    mirror = dataclasses.make_dataclass(type(default).__name__, fields, frozen=True)
+    mirror.__doc__ = type(default).__doc__
+    return mirror
+
+
+def config_from_settings(settings: Any, source: str) -> Config:
+    """The checked configuration of a parsed mirror; raises ConfigError as a YAML file would."""
+    return parse_config(dataclasses.asdict(settings), source)
+
+
+def option_value(arguments: Sequence[str], option: str) -> str | None:
+    """The value that follows `option` (or `option=value`), read before the real parsing because defaults depend on it."""
+    for place, word in enumerate(arguments):
+        if word == option and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if word.startswith(option + "="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def base_config(arguments: Sequence[str]) -> Config:
+    """What the overrides lie upon: `--config`, else the configuration of the `--like` run, else the defaults."""
+    named = option_value(arguments, "--config")
+    if named is not None:
+        return load_config(named)
+    like = option_value(arguments, "--like")
+    return load_config(Path(like) / "config.yaml") if like is not None else Config()

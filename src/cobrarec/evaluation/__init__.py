@@ -1,0 +1,1 @@
+"""Measuring ranked lists: the metrics, and running any ranker over a split."""

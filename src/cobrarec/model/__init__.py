@@ -1,0 +1,1 @@
+"""Chapter 3: a history in, the next code and then the next vector out."""

@@ -1,0 +1,97 @@
+"""Cold start: what stands in for the id embedding and the biases of items that no one has taken in training.
+
+A ridge regression from the frozen text embedding, fitted on the items with training interactions, whose trained values are known
+(its strength chosen by leaving each of them out). The same regression serves cold items of the catalog and items added later.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from cobrarec.model.cobra import Cobra, ItemVectors
+from cobrarec.semantic_ids.regression import RidgeRegression
+
+ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class ColdStart:
+    """Text embedding -> (id embedding, dense bias, direct bias)."""
+
+    regression: RidgeRegression
+    has_id_embedding: bool
+
+    @classmethod
+    def fit(cls, model: Cobra, embeddings: npt.NDArray[np.float32], warm: npt.NDArray[np.bool_]) -> "ColdStart":
+        """Fit on the items with training interactions.
+
+        Args:
+            model: a trained model.
+            embeddings: frozen text embeddings of the catalog, [num_items, text_dim]; whatever kind of item encoder the model has.
+            warm: [num_items] whether the item has training interactions.
+        """
+        id_embedding = model.item_encoder.id_embedding
+        trained = [model.dense_bias[:, None], model.direct_bias[:, None]]
+        trained += [] if id_embedding is None else [id_embedding.weight]
+        values = torch.cat(trained, 1).detach().cpu().numpy()
+        regression, _ = RidgeRegression.fit(embeddings[warm], values[warm])
+        return cls(regression, id_embedding is not None)
+
+    def item_vectors(self, model: Cobra, embeddings: npt.NDArray[np.float32], warm: npt.NDArray[np.bool_]) -> ItemVectors:
+        """The catalog's vectors, those of its cold items with the regression's values; arguments as in `fit`."""
+        items = model.item_vectors()
+        cold = torch.from_numpy(np.flatnonzero(~warm)).to(items.vectors.device)
+        if not len(cold):
+            return items
+        cold_items = self._predicted(model, embeddings[~warm], None, cold)
+        return ItemVectors(
+            items.vectors.index_copy(0, cold, cold_items.vectors),
+            items.dense_bias.index_copy(0, cold, cold_items.dense_bias),
+            items.direct_bias.index_copy(0, cold, cold_items.direct_bias),
+        )
+
+    def new_items(self, model: Cobra, embeddings: npt.NDArray[np.float32], token_ids: npt.NDArray[np.int32] | None = None) -> ItemVectors:
+        """Vectors of items outside the catalog.
+
+        Args:
+            model: the model that was fitted.
+            embeddings: their frozen text embeddings, [n, text_dim].
+            token_ids: their tokens, [n, max_tokens]; needed where the item encoder is the text encoder.
+        """
+        inputs = torch.from_numpy(embeddings if token_ids is None else token_ids).to(model.dense_bias.device)
+        return self._predicted(model, embeddings, inputs, None)
+
+    @torch.no_grad()
+    def _predicted(
+        self, model: Cobra, embeddings: npt.NDArray[np.float32], inputs: Tensor | None, rows: Int[Tensor, " n"] | None
+    ) -> ItemVectors:
+        """Vectors of the catalog's `rows`, or of new items that `inputs` describe."""
+        values = torch.from_numpy(self.regression.predict(embeddings)).to(model.dense_bias.device)
+        id_vectors = values[:, 2:] if self.has_id_embedding else None
+        was_training = model.training
+        model.eval()
+        encoder = model.item_encoder
+        parts = []
+        for part in torch.split(torch.arange(len(values), device=values.device), ROWS_AT_ONCE):
+            own = None if id_vectors is None else id_vectors[part]
+            if rows is not None:
+                parts.append(encoder.encode_with(rows[part], own))
+            elif inputs is not None:
+                parts.append(encoder.encode_new(inputs[part], own))
+        model.train(was_training)
+        vectors = torch.cat(parts) if parts else values.new_zeros(0, encoder.dim)
+        return ItemVectors(vectors, values[:, 0].clone(), values[:, 1].clone())
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """What to save."""
+        has = np.array([self.has_id_embedding], np.float32)
+        return {"weight": self.regression.weight, "bias": self.regression.bias, "has_id_embedding": has}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.float32]]) -> "ColdStart":
+        """From what `arrays` gave."""
+        return cls(RidgeRegression(arrays["weight"], arrays["bias"]), bool(arrays["has_id_embedding"][0]))

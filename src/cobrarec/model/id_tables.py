@@ -1,0 +1,54 @@
+"""`SemanticIds` as tensors that follow the model from device to device."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
+
+
+class IdTables(nn.Module):
+    """Codes, prefixes and buckets. Nothing is trained and nothing is saved: the artifact holds the semantic IDs themselves."""
+
+    codes: Int[Tensor, "num_items num_levels"]
+    id_of_row: Int[Tensor, " num_items"]
+    bucket_rows: Int[Tensor, " num_items"]
+    """Rows in the order of their IDs, the order in which item vectors are summed."""
+    bucket_offsets: Int[Tensor, " num_ids_and_one"]
+    id_of_place: Int[Tensor, " num_items"]
+    """ID of each place in `bucket_rows`."""
+
+    def __init__(self, semantic_ids: SemanticIds) -> None:
+        super().__init__()
+        self.num_items, self.num_ids = semantic_ids.num_items, semantic_ids.num_ids
+        self.num_levels, self.codebook_size = semantic_ids.num_levels, semantic_ids.codebook_size
+        self._keep("codes", semantic_ids.codes)
+        self._keep("id_of_row", semantic_ids.id_of_row)
+        self._keep("bucket_rows", semantic_ids.bucket_rows)
+        self._keep("bucket_offsets", semantic_ids.bucket_offsets)
+        self._keep("id_of_place", semantic_ids.id_of_row[semantic_ids.bucket_rows])
+        for level in range(self.num_levels):
+            self._keep(f"child_{level}", semantic_ids.child[level])
+            self._keep(f"parent_{level}", semantic_ids.parent[level])
+        for level in range(self.num_levels + 1):
+            self._keep(f"prefix_of_id_{level}", semantic_ids.prefix_of_id(level))
+        self.num_prefixes = tuple(len(semantic_ids.child[level]) for level in range(self.num_levels)) + (self.num_ids,)
+
+    def _keep(self, name: str, array: object) -> None:
+        self.register_buffer(name, torch.as_tensor(array, dtype=torch.int64), persistent=False)
+
+    def child(self, level: int) -> Int[Tensor, "prefixes codes"]:
+        """Prefix of `level` + 1 that a prefix and a code make, or -1."""
+        return self.get_buffer(f"child_{level}")
+
+    def parent(self, level: int) -> Int[Tensor, " prefixes"]:
+        """Prefix of `level` above each prefix of `level` + 1."""
+        return self.get_buffer(f"parent_{level}")
+
+    def prefix_of_rows(self, level: int, rows: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+        """Prefix of `level` that the items `rows` lie below."""
+        return self.get_buffer(f"prefix_of_id_{level}")[self.id_of_row[rows]]
+
+    def prefix_of_places(self, level: int) -> Int[Tensor, " num_items"]:
+        """Prefix of `level` of each place in `bucket_rows`; ascending."""
+        return self.get_buffer(f"prefix_of_id_{level}")[self.id_of_place]

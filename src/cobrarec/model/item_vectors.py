@@ -1,0 +1,45 @@
+"""ItemVectors: what is kept of the items once training is over."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """Final vectors and biases of a catalog, without gradient."""
+
+    vectors: Float[Tensor, "num_items dim"]
+    """What the decoder reads."""
+    dense_bias: Float[Tensor, " num_items"]
+    direct_bias: Float[Tensor, " num_items"]
+
+    @cached_property
+    def unit(self) -> Float[Tensor, "num_items dim"]:
+        """The vectors at length 1: what queries are compared with."""
+        return F.normalize(self.vectors, dim=-1)
+
+    def to(self, device: torch.device | str) -> "ItemVectors":
+        """The same vectors on `device`."""
+        return ItemVectors(self.vectors.to(device), self.dense_bias.to(device), self.direct_bias.to(device))
+
+    def arrays(self) -> dict[str, Tensor]:
+        """What to save."""
+        return {"vectors": self.vectors, "dense_bias": self.dense_bias, "direct_bias": self.direct_bias}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Tensor]) -> "ItemVectors":
+        """From what `arrays` gave."""
+        return cls(arrays["vectors"], arrays["dense_bias"], arrays["direct_bias"])
+
+    def logits(
+        self, query: Float[Tensor, "*some dim"], bias: Float[Tensor, " num_items"], rows: Int[Tensor, "*some n"] | None
+    ) -> Float[Tensor, "*some n"]:
+        """Products of queries, their scale included, with the unit vectors of the whole catalog or of `rows`, plus the biases."""
+        if rows is None:
+            return query @ self.unit.t() + bias
+        return (self.unit[rows] @ query[..., None]).squeeze(-1) + bias[rows]

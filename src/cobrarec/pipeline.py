@@ -1,0 +1,201 @@
+"""The chapters in their order, from two tables to an artifact: what `cobrarec.fit` and the command line call.
+
+prepare -> semantic IDs -> train -> weight of the direct query -> artifact -> metrics -> report. Each step stores its result in the
+run folder; the separate functions compose to the same as `fit`.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cobrarec.artifact import load_artifact
+from cobrarec.artifact_manifest import write_text
+from cobrarec.config import Config, RunOptions, load_config
+from cobrarec.errors import ConfigError, UserError
+from cobrarec.prepared import Prepared, load_prepared, prepare_run
+from cobrarec.progress import Progress, Silent
+from cobrarec.report import write_report
+from cobrarec.retrieval.recommender import Recommender
+from cobrarec.run_folder import RunFolder, machine_limits, read_json
+from cobrarec.run_results import KS, baselines, evaluate_rankers, examples, held_out_of, protocol
+from cobrarec.run_steps import artifact_step, semantic_ids_step, train_step
+
+Split = Literal["valid", "test"]
+
+
+def fit(
+    items: Any,
+    interactions: Any,
+    out: Path | str,
+    config: Config | Path | str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+) -> Recommender:
+    """Two tables in, a recommender out; everything on the way lies in the folder `out`.
+
+    Args:
+        items: table of items, a path (parquet, CSV, JSONL) or a pandas, polars or arrow table: `item_id` and any attributes.
+        interactions: table of interactions: `user_id`, `item_id`, and `position` or `timestamp` for the order.
+        out: folder of the run, made anew.
+        config: hyper-parameters, a YAML file of them, or the name of a packaged one; default: those of `options.like`, else the defaults.
+        options: seed, device, time limit, whether to go on with a stopped run, whether to read the test split at the end.
+        progress: told how far it is.
+
+    Returns:
+        The recommender of `out/artifact`.
+
+    Raises:
+        UserError: what was given cannot be used; then nothing is written.
+        MachineError: the disk is full or the memory spent.
+        Interrupted: Ctrl-C; a checkpoint is on disk.
+    """
+    options, progress, run, start = options or RunOptions(), progress or Silent(), RunFolder(out), time.monotonic()
+    with machine_limits():
+        is_new = run.identity is None
+        prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
+        try:
+            semantic_ids_step(prepared, progress)
+        except UserError:
+            if is_new:
+                run.clear()
+            raise
+        _train(prepared, _with_time_left(options, start), progress)
+        recommender = load_artifact(run.artifact)
+        splits: list[Split] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
+        _store_metrics(prepared, recommender, splits, progress)
+        write_text(run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
+        write_report(run.path)
+    return recommender
+
+
+def prepare(
+    items: Any,
+    interactions: Any,
+    out: Path | str,
+    config: Config | Path | str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """The first step of `fit`, with the same arguments and errors."""
+    options = options or RunOptions()
+    with machine_limits():
+        prepare_run(items, interactions, RunFolder(out), _resolved(config, options), options, progress or Silent())
+
+
+def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, progress: Progress | None = None) -> None:
+    """The second step of `fit`.
+
+    Raises:
+        CollapseError: the IDs do not tell the items apart, and neither the settings nor `allow_collapse` permit that.
+        RunError: the folder was not prepared.
+    """
+    run = RunFolder(run_folder)
+    with machine_limits():
+        prepared = load_prepared(run)
+        if allow_collapse and not prepared.config.semantic_ids.allow_collapse:
+            run.write_config(_allowing_collapse(prepared.config))
+            prepared = load_prepared(run)
+        semantic_ids_step(prepared, progress or Silent())
+
+
+def train(run_folder: Path | str, options: RunOptions | None = None, progress: Progress | None = None) -> Path:
+    """The third step of `fit`: train, choose the weight of the direct query, write the artifact, whose folder is returned.
+
+    The seed is the run's. Raises RunError where the folder has no semantic IDs, or a started training while `resume` is off.
+    """
+    run = RunFolder(run_folder)
+    with machine_limits():
+        prepared = load_prepared(run)
+        run.require("semantic_ids", f"cobrarec semantic-ids --run {run.path}")
+        return _train(prepared, (options or RunOptions()), progress or Silent())
+
+
+def evaluate(
+    run_folder: Path | str,
+    split: Split = "valid",
+    *,
+    ks: Sequence[int] = KS,
+    include_history: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Metrics of a run's artifact and of the baselines on a split; the usual ones are stored in `metrics.json` too.
+
+    Args:
+        run_folder: a run with an artifact.
+        split: `valid`, or `test`, which should be read once.
+        ks: list lengths.
+        include_history: leave the history's items in the lists.
+        progress: told how far it is.
+
+    Returns:
+        `{"protocol", "users", split: {"cobra": {"recall@5", ...}, "popularity": {...}, "counts": {...}}}`.
+
+    Raises:
+        RunError: there is no artifact, or the run held nothing out.
+    """
+    run, progress = RunFolder(run_folder), progress or Silent()
+    with machine_limits():
+        prepared = load_prepared(run)
+        run.require("artifact", f"cobrarec train --run {run.path}")
+        recommender = load_artifact(run.artifact)
+        if tuple(ks) == KS and not include_history:
+            return _store_metrics(prepared, recommender, [split], progress)
+        rankers = {"cobra": recommender, **baselines(prepared, progress)}
+        masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
+        results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
+        return {"protocol": protocol(prepared, masking), "users": held_out_of(prepared, split).num_users, split: results}
+
+
+def report(run_folder: Path | str) -> Path:
+    """Write `report.html` of a run and return its path; raises RunError where the folder holds no run."""
+    with machine_limits():
+        return write_report(RunFolder(run_folder).path)
+
+
+def _train(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
+    if options.resume and prepared.run.artifact.exists():
+        return prepared.run.artifact
+    identified = semantic_ids_step(prepared, progress)
+    trained = train_step(prepared, identified, options, progress)
+    return artifact_step(prepared, identified, trained)
+
+
+def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[Split], progress: Progress) -> dict[str, Any]:
+    """Evaluate on `splits`, write them into `metrics.json` beside what is there, and return them alone."""
+    run = prepared.run
+    metrics: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
+    metrics |= read_json(run.metrics_file) or {}
+    shown: dict[str, Any] = {"protocol": metrics["protocol"], "users": 0}
+    rankers = {"cobra": recommender, **baselines(prepared, progress)} if splits else {}
+    for split in splits:
+        shown["users"] = held_out_of(prepared, split).num_users
+        shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
+    write_text(run.metrics_file, json.dumps(metrics | shown, indent=2) + "\n")
+    return shown
+
+
+def _resolved(config: Config | Path | str | None, options: RunOptions) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is not None:
+        return load_config(config)
+    if options.like is None:
+        return Config()
+    like = RunFolder(options.like).config()
+    return like.model_copy(update={"data": like.data.model_copy(update={"split": "none"})})
+
+
+def _allowing_collapse(config: Config) -> Config:
+    return config.model_copy(update={"semantic_ids": config.semantic_ids.model_copy(update={"allow_collapse": True})})
+
+
+def _with_time_left(options: RunOptions, start: float) -> RunOptions:
+    """The options with what is left of the time limit, kept above zero so that training still ends with a valid artifact."""
+    if options.time_limit is None:
+        return options
+    spent = (time.monotonic() - start) / 60
+    if spent >= options.time_limit:
+        raise ConfigError(f"The time limit of {options.time_limit:g} minutes was over before training began; give more.")
+    return options.model_copy(update={"time_limit": options.time_limit - spent})

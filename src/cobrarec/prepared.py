@@ -1,0 +1,99 @@
+"""The first step of a run, and what the later steps read of it: catalog, histories, split, settings, seed."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cobrarec.artifact_manifest import write_text
+from cobrarec.config import Config, RunOptions
+from cobrarec.data.audit import audit_tables
+from cobrarec.data.catalog import Catalog
+from cobrarec.data.interactions import Histories, read_interactions
+from cobrarec.data.splits import Split, split_histories
+from cobrarec.data.tables import read_table
+from cobrarec.errors import ConfigError, RunError
+from cobrarec.progress import Progress
+from cobrarec.run_folder import RunFolder, read_json, run_identity
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run after its first step."""
+
+    run: RunFolder
+    config: Config
+    seed: int
+    catalog: Catalog
+    histories: Histories
+    split: Split
+
+
+def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, options: RunOptions, progress: Progress) -> Prepared:
+    """Read, check and split the tables and write `prepared/`; nothing is written before all is known to be good.
+
+    Raises:
+        DataError, ConfigError: what was given cannot be used.
+        RunError: `run` holds another run, or this one while `options.resume` is off.
+    """
+    config = settled_config(config, options)
+    items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
+    identity = run_identity(config, options.seed, items_table, interactions_table)
+    run.refuse_other_run(identity, options.resume)
+    if run.identity is not None:
+        progress.message(f"Going on with the run in {run.path}.")
+        run.write_config(config)
+        return load_prepared(run)
+    catalog = Catalog.from_table(items_table, config.data)
+    histories, counts = read_interactions(interactions_table, catalog, config.data)
+    split = split_histories(histories, config.data.split)
+    audit = audit_tables(catalog, histories, counts, split)
+    with run.writing(run.prepared) as folder:
+        catalog.save(folder)
+        histories.save(folder / "histories")
+        write_text(folder / "audit.json", json.dumps(audit.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / "run.json", json.dumps(identity, indent=2) + "\n")
+    run.write_config(config)
+    for line in ("Audit of the tables", *("  " + line for line in audit.lines())):
+        progress.message(line)
+    return load_prepared(run)  # as the separate commands do, so that both ways give the same, byte for byte
+
+
+def load_prepared(run: RunFolder) -> Prepared:
+    """What `prepare_run` wrote; raises RunError where there is nothing."""
+    run.require("prepared", f"cobrarec prepare --items ITEMS --interactions INTERACTIONS --out {run.path}")
+    config = run.config()
+    catalog = Catalog.load(run.prepared, config.data)
+    histories = Histories.load(run.prepared / "histories")
+    return Prepared(run, config, run.seed, catalog, histories, split_histories(histories, config.data.split))
+
+
+def settled_config(config: Config, options: RunOptions) -> Config:
+    """The configuration with what `options.like` decides written into it.
+
+    With split `none` nothing is held out: the number of epochs and the weight of the direct query come from the run `like`, and
+    training never stops early. Raises ConfigError where `like` is missing or of no use.
+    """
+    if config.data.split != "none":
+        if options.like is not None:
+            raise ConfigError(
+                f"--like {options.like} decides the epochs of split none, but the split is {config.data.split}; add --split none."
+            )
+        return config
+    if options.like is None:
+        raise ConfigError("Split none holds nothing out that could choose the number of epochs; name a run that did with --like RUN.")
+    chosen = choices_of(RunFolder(options.like))
+    training = config.training.model_copy(update={"num_epochs": chosen["num_epochs"], "patience": 0})
+    retrieval = config.retrieval
+    if retrieval.direct_weight is None:
+        retrieval = retrieval.model_copy(update={"direct_weight": chosen["direct_weight"]})
+    return config.model_copy(update={"training": training, "retrieval": retrieval})
+
+
+def choices_of(like: RunFolder) -> dict[str, Any]:
+    """`num_epochs` and `direct_weight` that validation chose in the run `like`."""
+    chosen = read_json(like.checkpoints / "choices.json")
+    if chosen is None:
+        raise RunError(f"{like.path} is no run that was trained to its end (no checkpoints/choices.json); give --like such a run.")
+    if like.config().data.split == "none":
+        raise RunError(f"{like.path} itself held nothing out; give --like a run of split last-two or time:FRACTION.")
+    return chosen

@@ -1,0 +1,301 @@
+"""From a chunk of histories to ranked lists: beam search, search inside the IDs, fusion, order; more beams and a fill for short lists.
+
+log score = (1 - w) * log Phi + w * log p_direct, w = `direct_weight`: the fused score of the cascade and the log-probability that the
+direct query gives the item over the catalog less the history. Catalogs above `exact_catalog_limit` are not scanned: there the direct query
+scores the items of the beams alone, and its denominator comes from the centroids (history included) or, where the model keeps none, is left
+out, which shifts all of a user's log scores alike.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cobrarec.config import RetrievalConfig
+from cobrarec.data.interactions import Histories
+from cobrarec.model.cobra import Cobra, ItemVectors
+from cobrarec.retrieval.beam_fusion import Fused, FusionSettings, Normalizers, fuse
+from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, beam_search, prune
+from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
+from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex
+from cobrarec.retrieval.ordering import LOG_SCORE_STEP, log_scores_of_keys, order_keys
+from cobrarec.retrieval.recommendations import BEAM, FILL, Explanations, RankedLists
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
+
+NUMBERS_PER_CHUNK = 6_000_000
+"""Users are searched together as long as their largest arrays hold about this many numbers."""
+MAX_USERS_PER_CHUNK = 256
+"""More users at once are no faster."""
+TERMS = ("beam", "similarity", "direct", "fill", "popularity")
+"""What a log score can be the sum of."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: lists of k, one set of lists per direct weight, of the allowed items only (None: all)."""
+
+    k: int
+    direct_weights: tuple[float, ...]
+    allowed: AllowedItems | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidates of a chunk and the parts of their scores. bounds: places of each user's candidates, CSR."""
+
+    beams: Beams
+    dense_queries: Float[Tensor, "batch beams dim"] | None
+    candidates: Candidates
+    fused: Fused
+    log_phi: Float[Tensor, " num_candidates"]
+    log_direct: Float[Tensor, " num_candidates"] | None
+
+    @property
+    def bounds(self) -> Int[Tensor, " num_bounds"]:
+        """Where each user's candidates begin; one more at the end."""
+        return self.candidates.offsets[:: self.beams.ids.shape[1]]
+
+    @property
+    def users(self) -> Int[Tensor, " num_candidates"]:
+        """User of each candidate."""
+        return self.candidates.pairs // self.beams.ids.shape[1]
+
+    def num_found(self) -> Int[Tensor, " batch"]:
+        """Items of each user that are not struck out."""
+        kept = ~torch.isneginf(self.log_phi)
+        return torch.bincount(self.users[kept], minlength=len(self.beams.ids))
+
+
+def has_direct_query(model: Cobra) -> bool:
+    """Whether there is a direct query: it is read at the vector token, so without dense vectors there is none."""
+    return model.config.direct_query and model.config.use_dense
+
+
+class ListSearch:
+    """Everything that stays the same between chunks."""
+
+    def __init__(
+        self, model: Cobra, items: ItemVectors, semantic_ids: SemanticIds, tie_ranks: npt.NDArray[np.int64], config: RetrievalConfig
+    ) -> None:
+        """`tie_ranks[row]`: place of the item in the order that breaks ties."""
+        device = items.vectors.device
+        self.model, self.items, self.config = model, items, config
+        self.device = device
+        self.tables = PrefixTables(semantic_ids, device)
+        self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
+        self.num_items = semantic_ids.num_items
+        self.codebook_size = semantic_ids.codebook_size
+        self.largest_buckets = np.cumsum(np.sort(np.diff(semantic_ids.bucket_offsets))[::-1]).tolist()
+        self.scans = self.num_items <= model.config.exact_catalog_limit
+        exact = ExactIndex(items.unit, items.dense_bias * model.dense_temperature.detach(), semantic_ids, tie_ranks)
+        self.index: ItemIndex = exact
+        self.direct_index: ItemIndex | None = None
+        if has_direct_query(model) and not self.scans:
+            self.direct_index = exact.with_biases(items.direct_bias * model.direct_temperature.detach())
+        self.settings = self._settings(config)
+
+    def with_config(self, config: RetrievalConfig) -> "ListSearch":
+        """The same search under other settings; tables and vectors are shared."""
+        twin = copy.copy(self)
+        twin.config, twin.settings = config, self._settings(config)
+        return twin
+
+    def _settings(self, config: RetrievalConfig) -> FusionSettings:
+        return FusionSettings(
+            tau=config.tau,
+            psi=config.psi if config.psi is not None else 1 / self.model.dense_temperature.item(),
+            items_per_beam=config.items_per_beam,
+            similarity_softmax=config.similarity_softmax,
+        )
+
+    def users_per_chunk(self, num_beams: int) -> int:
+        """How many users to search at once, for arrays of about `NUMBERS_PER_CHUNK`."""
+        num_beams = min(num_beams, self.tables.num_ids)
+        found = 3 * self.largest_buckets[num_beams - 1]  # several arrays, float64
+        tree = num_beams * (self.codebook_size if self.tables.num_levels > 1 else 1)
+        state = num_beams * self.model.config.dim * (1 + self.tables.num_levels)
+        largest = max(self.num_items if self.scans else 0, found, tree, state, 1)
+        return max(1, min(MAX_USERS_PER_CHUNK, NUMBERS_PER_CHUNK // largest))
+
+    def lists(self, histories: Histories, request: Request) -> list[RankedLists]:
+        """Ranked lists of one chunk of users, each with at least one item; one set per direct weight of the request."""
+        return self._lists(histories, request, self.config.num_beams, None)
+
+    def _lists(self, histories: Histories, request: Request, num_beams: int, normalizers: Normalizers | None) -> list[RankedLists]:
+        removed = RemovedItems.none(self.device)
+        if not self.config.include_history:
+            removed = RemovedItems.of(histories, self.num_items, self.device)
+        scan = self.scans and (request.explain or any(request.direct_weights))
+        encoded = encode_histories(self.model, self.items, histories, removed, scan)
+        if normalizers is None and request.allowed is not None:
+            normalizers = self._find(encoded, num_beams, None, None)[1]
+        found, normalizers = self._find(encoded, num_beams, request.allowed, normalizers)
+        lists = [self._ordered(found, request, weight) for weight in request.direct_weights]
+        missing = (self._num_wanted(removed, histories.num_users, request) - found.num_found()).cpu().numpy()
+        short = np.flatnonzero(missing > 0) if self.config.fill else np.zeros(0, dtype=np.int64)
+        if len(short) == 0:
+            return lists
+        grows = torch.isfinite(found.beams.log_probs[:, -1]).cpu().numpy()[short] & (num_beams < self.tables.num_ids)
+        grows &= self.config.fusion == "beam-fusion"
+        self._grow(short[grows], histories, request, num_beams, (lists, normalizers))
+        for ranked in lists:
+            self._fill(ranked, short[~grows], encoded, found, request)
+        return lists
+
+    def _num_wanted(self, removed: RemovedItems, num_users: int, request: Request) -> Int[Tensor, " batch"]:
+        """How many items each list should hold: k, or what the filters and the history leave."""
+        rows, total = removed.users, self.num_items
+        if request.allowed is not None:
+            rows, total = removed.users[request.allowed.rows[removed.rows]], request.allowed.num_items
+        return (total - torch.bincount(rows, minlength=num_users)).clamp(max=request.k)
+
+    def _grow(
+        self,
+        users: npt.NDArray[np.int64],
+        histories: Histories,
+        request: Request,
+        num_beams: int,
+        results: tuple[list[RankedLists], Normalizers],
+    ) -> None:
+        """Search again with twice the beams for the users whose beams hold too few items, and write their lists over the short ones."""
+        lists, normalizers = results
+        wider = min(2 * num_beams, self.tables.num_ids)
+        step = self.users_per_chunk(wider)
+        for part in (users[start : start + step] for start in range(0, len(users), step)):
+            chosen = torch.from_numpy(part).to(self.device)
+            grown = self._lists(histories.select(part), request, wider, normalizers.select(chosen))
+            for ranked, replacement in zip(lists, grown, strict=True):
+                ranked.write(part, replacement)
+
+    def _find(
+        self, encoded: EncodedHistories, num_beams: int, allowed: AllowedItems | None, normalizers: Normalizers | None
+    ) -> tuple[Found, Normalizers]:
+        """Beams, their items and the parts of their scores."""
+        removed, states = encoded.removed, encoded.states
+        pruning = prune(self.tables, removed.users, removed.rows, allowed)
+        beams = beam_search(self.model, states, self.tables, num_beams, encoded.mass, pruning)
+        if self.config.fusion == "top-id":
+            beams = Beams(beams.ids[:, :1], beams.log_probs[:, :1], beams.states[:, :1])
+        dense = self.model.dense_queries(beams.states, states.last_state)
+        ids = beams.ids.flatten()
+        places = removed.pairs(beams.ids, self.tables)
+        candidates = self.index.search(None if dense is None else dense.flatten(0, 1), ids, *places)
+        kept = None if allowed is None else allowed.rows[candidates.rows]
+        fused, normalizers = fuse(candidates, beams.log_probs, self.settings, kept, normalizers)
+        log_direct = self._log_direct(encoded, candidates, ids, places)
+        return Found(beams, dense, candidates, fused, fused.log_scores(candidates), log_direct), normalizers
+
+    def _log_direct(
+        self, encoded: EncodedHistories, candidates: Candidates, ids: Int[Tensor, " num_pairs"], places: tuple[Tensor, Tensor]
+    ) -> Float[Tensor, " num_candidates"] | None:
+        """The direct query's log-probability of each candidate, float64; see the top of the file for large catalogs."""
+        num_users = len(encoded.states.last_state)
+        users = candidates.pairs // (len(ids) // num_users)
+        if encoded.log_direct is not None:
+            return encoded.log_direct.view(-1)[users * self.num_items + candidates.rows].double()
+        if self.direct_index is None or encoded.direct_query is None:
+            return None
+        queries = encoded.direct_query.repeat_interleave(len(ids) // num_users, 0)
+        similarities = self.direct_index.search(queries, ids, *places).similarities
+        return (similarities / self.model.direct_temperature - encoded.direct_normalizer[users, 0]).double()
+
+    def _ordered(self, found: Found, request: Request, weight: float) -> RankedLists:
+        """The best k candidates of each user."""
+        log_scores = found.log_phi
+        if weight > 0 and found.log_direct is not None:
+            mixed = (1 - weight) * log_scores + weight * found.log_direct
+            log_scores = torch.where(torch.isneginf(found.log_phi), -torch.inf, mixed)
+        candidates, bounds, users = found.candidates, found.bounds, found.users
+        width = int(bounds.diff().max()) if len(users) else 0
+        keys = torch.full((len(bounds) - 1, max(width, 1)), -1, dtype=torch.int64, device=self.device)
+        place = torch.arange(len(users), device=self.device) - bounds[users]
+        keys[users, place] = order_keys(log_scores, candidates.rows, self.tie_ranks)
+        keys, place = torch.topk(keys, min(request.k, keys.shape[1]), dim=1)
+        listed = keys >= 0
+        place = (bounds[:-1, None] + place).masked_fill(~listed, 0)
+        return RankedLists(
+            rows=_masked(candidates.rows, place, listed, -1).to(torch.int32).cpu().numpy(),
+            log_scores=log_scores_of_keys(keys, self.num_items).cpu().numpy(),
+            sources=torch.where(listed, BEAM, -1).to(torch.int8).cpu().numpy(),
+            num_beams=torch.isfinite(found.beams.log_probs).sum(1).cpu().numpy(),
+            explanations=self._explanations(found, place, listed, weight) if request.explain else None,
+        ).padded(request.k)
+
+    def _explanations(self, found: Found, place: Int[Tensor, "batch k"], listed: Tensor, weight: float) -> Explanations:
+        """What made the scores of the candidates at `place`."""
+        candidates, nan = found.candidates, torch.nan
+        pairs = _masked(candidates.pairs, place, listed, 0)
+        rows = _masked(candidates.rows, place, listed, 0)
+        beam = torch.where(listed, found.fused.log_beam[pairs], nan)
+        probability = torch.where(listed, found.beams.log_probs.flatten().double().exp()[pairs], nan)
+        cosines = torch.full(place.shape, nan, dtype=torch.float64, device=self.device)
+        if found.dense_queries is not None:
+            products = (found.dense_queries.flatten(0, 1)[pairs] * self.items.unit[rows]).sum(-1)
+            cosines = torch.where(listed, products.double(), nan)
+        if found.log_direct is None:
+            weight = 0.0
+        terms = {"beam": (1 - weight) * beam, "similarity": (1 - weight) * _masked(found.fused.log_similarity, place, listed, nan)}
+        if found.log_direct is not None:
+            terms["direct"] = weight * _masked(found.log_direct, place, listed, nan)
+        arrays = {name: term.cpu().numpy() for name, term in terms.items()}
+        missing = {name: np.full(place.shape, np.nan) for name in TERMS if name not in arrays}
+        return Explanations(probability.cpu().numpy(), cosines.cpu().numpy(), arrays | missing)
+
+    def _fill(self, ranked: RankedLists, users: npt.NDArray[np.int64], encoded: EncodedHistories, found: Found, request: Request) -> None:
+        """Append the nearest items of the whole catalog to short lists: by the direct query, else by the best beam's dense query.
+
+        Their log scores are the list's lowest plus the query's log-probability. The one place that scans a large catalog too.
+        """
+        step = max(1, NUMBERS_PER_CHUNK // self.num_items)
+        for part in (users[start : start + step] for start in range(0, len(users), step)):
+            chosen = torch.from_numpy(part).to(self.device)
+            queries, logits = self._fill_logits(chosen, encoded, found)
+            log_probs = log_softmax_without(logits, encoded.removed.select(chosen, len(found.beams.ids))).double()
+            lengths = torch.from_numpy(ranked.lengths[part]).to(self.device)
+            lowest = torch.from_numpy(ranked.log_scores[part]).to(self.device).gather(1, (lengths - 1).clamp(min=0)[:, None])
+            log_scores = torch.where(lengths[:, None] > 0, lowest, 0.0) + log_probs.clamp(max=0) - LOG_SCORE_STEP
+            listed = torch.from_numpy(ranked.rows[part].astype(np.int64)).to(self.device)
+            owners = torch.arange(len(part), device=self.device)[:, None].expand_as(listed)
+            log_scores[owners[listed >= 0], listed[listed >= 0]] = -torch.inf
+            if request.allowed is not None:
+                log_scores.masked_fill_(~request.allowed.rows, -torch.inf)
+            rows = torch.arange(self.num_items, device=self.device).expand_as(log_scores)
+            keys, rows = torch.topk(order_keys(log_scores, rows, self.tie_ranks), min(request.k, self.num_items), dim=1)
+            more = self._filling(keys, rows, queries if request.explain else None)
+            ranked.append(part, more)
+
+    def _filling(self, keys: Int[Tensor, "chosen k"], rows: Int[Tensor, "chosen k"], queries: Tensor | None) -> RankedLists:
+        """Lists of filled items; with `queries` their explanations too."""
+        chosen, k = keys.shape
+        more = RankedLists.empty(chosen, k, None if queries is None else Explanations.empty(chosen, k, TERMS))
+        more.rows[:] = rows.masked_fill(keys < 0, -1).cpu().numpy()
+        more.log_scores[:] = log_scores_of_keys(keys, self.num_items).cpu().numpy()
+        more.sources[:] = np.where(more.rows >= 0, FILL, -1)
+        if queries is not None and more.explanations is not None:
+            more.explanations.cosines[:] = (queries[:, None] * self.items.unit[rows]).sum(-1).cpu().numpy()
+            more.explanations.terms["fill"][:] = more.log_scores
+        return more
+
+    def _fill_logits(
+        self, users: Int[Tensor, " chosen"], encoded: EncodedHistories, found: Found
+    ) -> tuple[Float[Tensor, "chosen dim"] | None, Float[Tensor, "chosen num_items"]]:
+        """The query that fills, and its scores of the whole catalog (all 0, so by hash, where the model has neither query)."""
+        if encoded.direct_query is not None:
+            query = encoded.direct_query[users]
+            return query, self.model.direct_logits(query, self.items, None)
+        if found.dense_queries is not None:
+            query = found.dense_queries[users, 0]
+            return query, self.model.dense_logits(query, self.items, None)
+        return None, torch.zeros(len(users), self.num_items, device=self.device)
+
+
+def _masked(values: Tensor, place: Int[Tensor, "batch k"], listed: Tensor, missing: float | int) -> Tensor:
+    """values[place] where something is listed, else `missing`; also of no values at all."""
+    if len(values) == 0:
+        return torch.full(place.shape, missing, dtype=values.dtype, device=values.device)
+    return torch.where(listed, values[place], missing)

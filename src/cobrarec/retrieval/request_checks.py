@@ -1,0 +1,61 @@
+"""What people ask for, checked before any work: how many items, which histories, which filters."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from cobrarec.data.catalog import UnknownPolicy
+from cobrarec.errors import DataError
+
+
+def check_k(k: Any) -> int:
+    """The number of items per list.
+
+    Raises:
+        DataError: not a whole number, or below 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise DataError(f"k is {k!r}, expected a whole number of items per list, at least 1. Ask for `k=10`, for example.")
+    return int(k)
+
+
+def check_histories(histories: Any) -> list[Any]:
+    """One sequence of item ids per user.
+
+    Raises:
+        DataError: something else, above all a single history that is not inside a list.
+    """
+    if isinstance(histories, str | bytes | dict) or not isinstance(histories, Iterable):
+        raise DataError(f"The histories are {histories!r}, expected one list of item ids per user. Give `[[id, id, ...]]` for one user.")
+    lists = list(histories)
+    for history in lists:
+        if isinstance(history, str | bytes | dict) or not isinstance(history, Iterable) or getattr(history, "ndim", 1) == 0:
+            raise DataError(
+                f"The histories hold {history!r} where one list of item ids per user was expected. Give `[[id, id, ...]]` for one user."
+            )
+    return lists
+
+
+def check_unknown(unknown: Any) -> UnknownPolicy:
+    """The policy for ids that the catalog lacks.
+
+    Raises:
+        DataError: another word.
+    """
+    if unknown not in ("skip", "error"):
+        raise DataError(
+            f"`unknown` is {unknown!r}, expected 'skip' (leave unknown items out) or 'error' (refuse them). Give one of the two."
+        )
+    return "error" if unknown == "error" else "skip"
+
+
+def check_item_ids(item_ids: Any, name: str) -> list[Any]:
+    """The ids of a filter called `name`.
+
+    Raises:
+        DataError: a single id instead of a list.
+    """
+    if isinstance(item_ids, str | bytes) or not isinstance(item_ids, Iterable):
+        raise DataError(f"`{name}` is {item_ids!r}, expected a list of item ids. Give `{name}=[id, id, ...]`.")
+    return list(item_ids)

@@ -1,0 +1,164 @@
+"""The steps of a run after the first: semantic IDs, training with the choice of the fusion weight, the artifact.
+
+Each step stores its result in the run folder and is skipped where that is there already, so that the separate commands compose to
+the same as `fit`, and a run that was stopped goes on.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cobrarec.artifact import NewItemTools, save_artifact
+from cobrarec.artifact_manifest import write_text
+from cobrarec.config import RunOptions
+from cobrarec.evaluation.evaluate import evaluate, sample_users
+from cobrarec.model.build import build_model
+from cobrarec.model.cobra import Cobra
+from cobrarec.model.cold_start import ColdStart
+from cobrarec.model.item_tokenizer import ItemTokenizer
+from cobrarec.prepared import Prepared
+from cobrarec.progress import Progress
+from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.run_results import KS, choose_direct_weight, shown_metrics
+from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
+from cobrarec.semantic_ids.health_card import check_collapse
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
+from cobrarec.semantic_ids.text_embeddings import TextEmbedder, cached_embeddings
+from cobrarec.training.job import TrainingJob, Validate
+from cobrarec.training.trainer import train_model
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A run after its second step: text embeddings `[num_items, text_dim]`, IDs, and what gives new items theirs."""
+
+    embedder: TextEmbedder
+    embeddings: npt.NDArray[np.float32]
+    semantic_ids: SemanticIds
+    assigner: CodeAssigner
+
+
+def semantic_ids_step(prepared: Prepared, progress: Progress) -> Identified:
+    """Embed the texts and quantize them, or load what was done before.
+
+    Raises:
+        CollapseError: the IDs do not tell the items apart, and the settings do not allow that. Nothing is written then.
+    """
+    run, config = prepared.run, prepared.config
+    embedder, embeddings = cached_embeddings(prepared.catalog.texts, config.text, run.prepared / "embeddings", progress)
+    if run.semantic_ids.exists():
+        return Identified(embedder, embeddings, SemanticIds.load(run.semantic_ids), CodeAssigner.load(run.semantic_ids))
+    result = fit_semantic_ids(embeddings, prepared.split.train, config.semantic_ids, prepared.seed, progress)
+    check_collapse(result.health_card, config.semantic_ids.allow_collapse)
+    with run.writing(run.semantic_ids) as folder:
+        result.semantic_ids.save(folder)
+        result.assigner.save(folder)
+        write_text(folder / "health_card.json", json.dumps(result.health_card.to_dict(), indent=2) + "\n")
+    for line in ("Health card of the semantic IDs", *("  " + line for line in result.health_card.lines())):
+        progress.message(line)
+    return Identified(embedder, embeddings, result.semantic_ids, result.assigner)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run after its third step."""
+
+    recommender: Recommender
+    cold_start: ColdStart
+    tokenizer: ItemTokenizer | None
+    best_epoch: int
+
+
+def train_step(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Trained:
+    """Train, or go on with a stopped training; choose the weight of the direct query and note both choices.
+
+    Raises:
+        RunError: a training was begun before and `options.resume` is off.
+        Interrupted: Ctrl-C; a checkpoint is on disk.
+    """
+    run, config = prepared.run, prepared.config
+    model, tokenizer = new_model(prepared, identified)
+    job = TrainingJob(
+        folder=run.checkpoints,
+        validate=_validator(prepared, identified),
+        progress=progress,
+        log_file=run.log_file,
+        minutes=options.time_limit,
+        resume_hint="",
+    )
+    with _threads(options.num_threads):
+        result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
+        recommender, cold_start = _recommender(prepared, identified, model.cpu())
+        weight = choose_direct_weight(prepared, recommender, progress)
+    choices = {"num_epochs": result.best_epoch, "direct_weight": weight}
+    write_text(run.checkpoints / "choices.json", json.dumps(choices, indent=2) + "\n")
+    return Trained(recommender.with_settings(direct_weight=weight), cold_start, tokenizer, result.best_epoch)
+
+
+def artifact_step(prepared: Prepared, identified: Identified, trained: Trained) -> Path:
+    """Write the artifact and return its folder."""
+    config, recommender = prepared.config, trained.recommender
+    facts = {
+        "items": prepared.catalog.num_items,
+        "levels": identified.semantic_ids.num_levels,
+        "codes_per_level": identified.semantic_ids.codebook_size,
+        "dim": config.model.dim,
+        "parameters": sum(parameter.numel() for parameter in recommender.model.parameters()),
+        "epochs": trained.best_epoch,
+        "direct_weight": recommender.direct_weight,
+        "score": recommender.score_formula,
+    }
+    tools = NewItemTools(identified.embedder, identified.assigner, trained.cold_start, trained.tokenizer)
+    save_artifact(prepared.run.artifact, recommender, config, identified.embeddings, tools, facts)
+    return prepared.run.artifact
+
+
+def new_model(prepared: Prepared, identified: Identified) -> tuple[Cobra, ItemTokenizer | None]:
+    """The untrained model, and the tokenizer that its item encoder reads through, if it does."""
+    config, tokenizer, tokens = prepared.config.model, None, None
+    if config.item.kind == "text-encoder":
+        tokenizer = ItemTokenizer.fit(prepared.catalog.texts, config.item.text_encoder)
+        tokens = tokenizer.table(prepared.catalog.texts)
+    return build_model(config, identified.semantic_ids, identified.embeddings, tokens, prepared.seed), tokenizer
+
+
+def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
+    """Metrics of a half-trained model on some of the validation users; None where nothing is held out."""
+    if prepared.split.valid is None:
+        return None
+    held_out = sample_users(prepared.split.valid, prepared.config.training.max_valid_users, prepared.seed)
+
+    def validate(model: Cobra) -> dict[str, float]:
+        recommender, _ = _recommender(prepared, identified, model)
+        metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, identified.semantic_ids.id_of_row)
+        return shown_metrics(metrics, KS)
+
+    return validate
+
+
+def _recommender(prepared: Prepared, identified: Identified, model: Cobra) -> tuple[Recommender, ColdStart]:
+    """The recommender of the model's present weights; items without training interactions get stand-ins from their text."""
+    catalog, split = prepared.catalog, prepared.split
+    popularity = split.train.item_counts(catalog.num_items)
+    cold_start = ColdStart.fit(model, identified.embeddings, popularity > 0)
+    items = cold_start.item_vectors(model, identified.embeddings, popularity > 0)
+    model.refresh_evidence(items)
+    info = ArtifactInfo(popularity, split.name, prepared.seed)
+    return Recommender(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info), cold_start
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """That many threads of torch inside the block; None leaves them alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

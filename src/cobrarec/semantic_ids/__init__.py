@@ -1,0 +1,1 @@
+"""Chapter 2: item text -> embedding -> codes."""

@@ -1,0 +1,46 @@
+"""What both quantizers have in common: vectors in, codes out, and how many codes a catalog can bear."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from cobrarec.config import SemanticIdsConfig
+from cobrarec.progress import Progress
+
+
+@runtime_checkable
+class Quantizer(Protocol):
+    """A fitted quantizer. Its state is arrays alone, so that it can be saved without pickle."""
+
+    @classmethod
+    def fit(
+        cls, x: npt.NDArray[np.float32], config: SemanticIdsConfig, seed: int, progress: Progress
+    ) -> tuple["Quantizer", npt.NDArray[np.int32]]:
+        """Fit on `x` `[num_items, dim]`; also returns the codes of these items, `[num_items, num_levels]`.
+
+        They may differ from `encode(x)` where a cap moved an item to another code than its nearest.
+        """
+        ...
+
+    def encode(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        """Codes `[n, num_levels]` of any vectors `[n, dim]`."""
+        ...
+
+    def decode(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """The vectors `[n, dim]` that the codes stand for."""
+        ...
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The whole fitted state."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.float32]], config: SemanticIdsConfig) -> "Quantizer":
+        """Rebuild from what `arrays` gave."""
+        ...
+
+
+def effective_codebook_size(config: SemanticIdsConfig, num_items: int) -> int:
+    """Codes per level for a catalog: `codebook_size`, but at most one per `min_items_per_code` items, and at least 2."""
+    return min(config.codebook_size, max(2, int(num_items / config.min_items_per_code)))

@@ -1,0 +1,43 @@
+"""The learning rate over the steps.
+
+A plan knows the phase, from 0 at the first step to 1 at the last. When the number of steps is changed on the way, the phase goes on
+from where it is and reaches 1 at the new last step, so the learning rate never jumps.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps there are, and the phase at each of them."""
+
+    total_steps: int
+    """Steps of the whole training."""
+    anchor_step: int = 0
+    """Step at which the number of steps was last set."""
+    anchor_phase: float = 0.0
+    """Phase at that step."""
+
+    def phase(self, step: int) -> float:
+        """Share of the schedule that is over before step number `step` (from 0)."""
+        if step >= self.total_steps:
+            return 1.0
+        return self.anchor_phase + (1.0 - self.anchor_phase) * (step - self.anchor_step) / (self.total_steps - self.anchor_step)
+
+    def with_total(self, step: int, total_steps: int) -> "Plan":
+        """The plan from `step` on with another number of steps; the phase goes on from its present value."""
+        if total_steps == self.total_steps:
+            return self
+        return Plan(max(total_steps, step), step, self.phase(step))
+
+
+def rate_factor(phase: float, warmup_fraction: float, final_rate_fraction: float) -> float:
+    """Learning rate at `phase` relative to its peak.
+
+    A straight rise over `warmup_fraction`, from a fiftieth of the peak, then half a cosine down to `final_rate_fraction`.
+    """
+    if phase < warmup_fraction:
+        return 0.02 + 0.98 * phase / warmup_fraction
+    share = (phase - warmup_fraction) / (1.0 - warmup_fraction) if warmup_fraction < 1.0 else 1.0
+    return final_rate_fraction + (1.0 - final_rate_fraction) * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))

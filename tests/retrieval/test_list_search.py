@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from list_worlds import ALL_BEAMS, EVERY_WORLD, assert_lists_are
+from small_world import NUM_ITEMS, make_recommender, some_histories, without_scans
+
+from cobrarec.data.interactions import Histories
+from cobrarec.retrieval.recommendations import SOURCES
+
+
+def test_small_chunks_change_nothing(monkeypatch):
+    recommender, histories = make_recommender(2, 5, retrieval={"num_beams": 4}), some_histories(20)
+    whole = recommender.rank(histories, 25)
+    monkeypatch.setattr("cobrarec.retrieval.list_search.NUMBERS_PER_CHUNK", 200)
+    assert (recommender.rank(histories, 25).rows == whole.rows).all()
+
+
+def test_an_id_whose_items_are_all_in_the_history_makes_no_nan_and_leaves_the_beams():
+    recommender = make_recommender(1, 6, retrieval=ALL_BEAMS)
+    bucket = recommender.semantic_ids.bucket(2).tolist()
+    histories = Histories.from_lists([bucket, bucket + [0]])
+    ranked = recommender.rank(histories, NUM_ITEMS)
+    assert not np.isnan(ranked.log_scores).any()
+    assert_lists_are(recommender, histories, ranked, 1000, NUM_ITEMS)
+
+
+def test_the_probabilities_of_the_bucket_reading_sum_to_one():
+    recommender = make_recommender(2, 5, retrieval={**ALL_BEAMS, "direct_weight": 0.0})
+    assert recommender.rank(some_histories(5), NUM_ITEMS).scores.sum(1) == pytest.approx(np.ones(5), abs=1e-3)
+    direct = recommender.with_settings(direct_weight=1.0).rank(some_histories(5), NUM_ITEMS)
+    assert direct.scores.sum(1) == pytest.approx(np.ones(5), abs=1e-3)
+
+
+@pytest.mark.parametrize("num_levels", [1, 2, 3])
+def test_beams_grow_until_they_hold_k_items_and_only_for_the_users_who_lack_them(num_levels):
+    recommender, histories = make_recommender(num_levels, 5, retrieval={"num_beams": 2}), some_histories(12)
+    few, many = recommender.rank(histories, 3), recommender.rank(histories, 30)
+    assert (many.lengths == 30).all()
+    assert (many.sources == SOURCES.index("beam")).all()
+    assert (many.num_beams > few.num_beams).all()
+    assert set(many.num_beams.tolist()) <= {2, 4, 8, 16, 32, recommender.semantic_ids.num_ids}
+    for user in range(12):
+        wide = recommender.with_settings(num_beams=int(many.num_beams[user])).rank(histories.select(np.array([user])), 30)
+        assert wide.rows[0].tolist() == many.rows[user].tolist()
+
+
+def test_growth_for_one_user_leaves_the_others_lists_alone():
+    recommender = make_recommender(2, 5, retrieval={"num_beams": 4})
+    full = recommender.semantic_ids
+    greedy = recommender.rank(some_histories(12), 12)
+    assert len(set(greedy.num_beams.tolist())) > 1
+    for user in np.flatnonzero(greedy.num_beams == 4):
+        alone = recommender.rank(some_histories(12).select(np.array([user])), 12)
+        assert alone.rows[0].tolist() == greedy.rows[user].tolist()
+    assert greedy.num_beams.max() <= full.num_ids
+
+
+@EVERY_WORLD
+def test_too_few_candidates_are_filled_with_nearest_items_ranked_below(world):
+    recommender, histories = make_recommender(**world, retrieval={"num_beams": 2, "items_per_beam": 1}), some_histories(8)
+    ranked = recommender.rank(histories, 40)
+    for user in range(8):
+        allowed = NUM_ITEMS - len(set(histories.of(user).tolist()))
+        assert ranked.lengths[user] == min(40, allowed) == len(set(ranked.rows[user][ranked.rows[user] >= 0].tolist()))
+        sources = ranked.sources[user, : ranked.lengths[user]]
+        assert (np.diff(sources) >= 0).all()
+        num_beam = int((sources == 0).sum())
+        left = np.setdiff1d(np.arange(NUM_ITEMS), histories.of(user))
+        assert num_beam == min(40, len(set(recommender.semantic_ids.id_of_row[left].tolist())))
+        scores = ranked.log_scores[user, : ranked.lengths[user]]
+        assert (np.diff(scores) <= 0).all()
+        assert num_beam == len(scores) or scores[num_beam] < scores[num_beam - 1]
+
+
+def test_filled_items_are_the_nearest_by_the_direct_query():
+    recommender, histories = make_recommender(1, 6, retrieval={"fusion": "top-id", "num_beams": 3}), some_histories(4)
+    whole = recommender.with_settings(fusion="beam-fusion", direct_weight=1.0, **ALL_BEAMS).rank(histories, NUM_ITEMS)
+    ranked = recommender.rank(histories, 45)
+    for user in range(4):
+        listed = ranked.rows[user, ranked.sources[user] == 0].tolist()
+        filled = ranked.rows[user, ranked.sources[user] == 1].tolist()
+        assert filled == [row for row in whole.rows[user].tolist() if row >= 0 and row not in listed][: len(filled)]
+
+
+def test_filled_items_obey_the_filters():
+    recommender = make_recommender(1, 6, retrieval={"fusion": "top-id"})
+    allowed = [f"B{row:03d}" for row in range(20)]
+    lists = recommender.recommend([["B050"], ["B003", "B051"]], 60, allow=allowed)
+    assert [{r.item_id for r in one} for one in lists] == [set(allowed), set(allowed) - {"B003"}]
+
+
+def test_without_fill_lists_stay_short_and_beams_few():
+    recommender = make_recommender(1, 6, retrieval={"num_beams": 2, "fill": False})
+    ranked = recommender.rank(some_histories(8), 50)
+    assert (ranked.lengths < 50).all()
+    assert (ranked.num_beams == 2).all()
+
+
+def test_top_id_lists_the_best_ids_items_first():
+    recommender, histories = make_recommender(2, 4, retrieval={"fusion": "top-id", "fill": False, "direct_weight": 0.0}), some_histories(5)
+    ranked, one = recommender.rank(histories, 50), recommender.with_settings(fusion="beam-fusion", **ALL_BEAMS).rank(histories, 60)
+    for user in range(5):
+        own = ranked.rows[user, : ranked.lengths[user]]
+        ids = set(recommender.semantic_ids.id_of_row[own].tolist())
+        assert len(ids) == 1
+        same = [row for row in one.rows[user].tolist() if row >= 0 and recommender.semantic_ids.id_of_row[row] in ids]
+        assert own.tolist() == same
+
+
+def test_without_dense_vectors_the_items_of_an_id_share_its_score_and_go_by_hash():
+    recommender = make_recommender(1, 6, use_dense=False, retrieval={**ALL_BEAMS, "direct_weight": 0.0})
+    ranked = recommender.rank(Histories.from_lists([[5, 9]]), NUM_ITEMS)
+    rows = ranked.rows[0, : ranked.lengths[0]]
+    for index in range(recommender.semantic_ids.num_ids):
+        places = np.flatnonzero(recommender.semantic_ids.id_of_row[rows] == index)
+        assert len(set(ranked.log_scores[0, places].tolist())) <= 1
+        assert (np.diff(recommender._tie_ranks[rows[places]]) > 0).all()
+
+
+def test_several_direct_weights_give_the_lists_of_each():
+    recommender, histories = make_recommender(2, 5, retrieval={"num_beams": 3}), some_histories(10)
+    for weight, ranked in zip((0.0, 0.4, 1.0), recommender.rank_with_direct_weights(histories, 12, [0.0, 0.4, 1.0]), strict=True):
+        single = recommender.with_settings(direct_weight=weight).rank(histories, 12)
+        assert (single.rows == ranked.rows).all()
+        assert (single.log_scores == ranked.log_scores).all()
+
+
+@pytest.mark.parametrize("evidence", ["off", "centroids"])
+@pytest.mark.parametrize("num_levels", [0, 1, 2])
+def test_catalogs_too_large_to_scan_get_the_same_order_from_the_beams_alone(num_levels, evidence):
+    evidence = "off" if num_levels == 0 else evidence
+    exact = make_recommender(num_levels, 5, item_evidence=evidence, retrieval={"num_beams": 3})
+    large, histories = without_scans(exact), some_histories(8)
+    one, two = exact.rank(histories, 20), large.rank(histories, 20)
+    assert (one.rows == two.rows).all()
+    shift = one.log_scores - two.log_scores
+    assert np.abs(shift - shift[:, :1]).max() < 1e-4
+    filled = large.with_settings(fusion="top-id").rank(histories, 50)
+    assert (filled.rows == exact.with_settings(fusion="top-id").rank(histories, 50).rows).all()
+
+
+def test_the_largest_buckets_bound_how_many_users_are_searched_at_once():
+    search = make_recommender(1, 6)._search
+    assert search.users_per_chunk(1) == 256
+    search.largest_buckets[0], kept = 10**6, search.largest_buckets[0]
+    try:
+        assert search.users_per_chunk(1) == 2
+    finally:
+        search.largest_buckets[0] = kept

@@ -1,0 +1,60 @@
+"""A run that takes seconds: the predictable world, few and small parts."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from safetensors import safe_open
+
+from cobrarec.config import Config, parse_config
+from cobrarec.data.sources import predictable_world
+
+SMALL: dict[str, Any] = {
+    "text": {"engines": ["lsa"], "lsa_dim": 16},
+    "semantic_ids": {"codebook_size": 8, "collaborative_dim": 8},
+    "model": {"dim": 16, "decoder": {"num_layers": 1, "num_heads": 2, "feedforward_dim": 32, "max_history": 12, "dropout": 0.0}},
+    "training": {"num_epochs": 2, "targets_per_batch": 256, "ema_decay": 0.9},
+    "retrieval": {"num_beams": 5},
+}
+
+
+def small_config(**sections: dict[str, Any]) -> Config:
+    values = {name: {**SMALL.get(name, {}), **sections.get(name, {})} for name in {*SMALL, *sections}}
+    return parse_config(values)
+
+
+def small_world(num_users: int = 60, num_items: int = 48, seed: int = 0) -> tuple[pa.Table, pa.Table]:
+    return predictable_world(num_users=num_users, num_items=num_items, seed=seed)
+
+
+def artifact_contents(run: Path) -> dict[str, Any]:
+    """What each file of a run's artifact holds; a safetensors header's metadata has no order of its own."""
+    contents: dict[str, Any] = {}
+    for path in sorted((run / "artifact").rglob("*")):
+        name = str(path.relative_to(run / "artifact"))
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="np") as file:
+                contents[name] = {key: file.get_tensor(key).tobytes() for key in file.keys()} | (file.metadata() or {})  # noqa: SIM118
+        elif path.is_file() and path.name != "manifest.json":
+            contents[name] = path.read_bytes()
+    return contents
+
+
+def differing(first: Path, second: Path) -> set[str]:
+    """Names of the artifact's files that two runs do not have in common."""
+    one, other = artifact_contents(first), artifact_contents(second)
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+
+
+def write_small(folder: Path) -> list[str]:
+    """Both tables and the settings as files; the words that hand them to the command line."""
+    import pyarrow.parquet as pq
+
+    from cobrarec.config import dump_config
+
+    items, interactions = small_world()
+    pq.write_table(items, folder / "items.parquet")
+    pq.write_table(interactions, folder / "interactions.parquet")
+    (folder / "small.yaml").write_text(dump_config(small_config()))
+    tables = ["--items", str(folder / "items.parquet"), "--interactions", str(folder / "interactions.parquet")]
+    return [*tables, "--config", str(folder / "small.yaml")]

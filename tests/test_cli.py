@@ -1,0 +1,182 @@
+"""The command line from outside: what goes to stdout and stderr, and the exit codes."""
+
+import errno
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cobrarec import pipeline
+from cobrarec.cli import main
+from cobrarec.errors import Interrupted
+from small_run import small_world, write_small
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    assert main(["fit", *write_small(folder), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def item_ids(count: int) -> list[str]:
+    return small_world()[0]["item_id"].to_pylist()[:count]
+
+
+def test_fit_prints_the_table_and_the_places_and_says_the_rest_on_stderr(tmp_path, capsys):
+    assert main(["fit", *write_small(tmp_path), "--out", str(tmp_path / "run"), "--test"]) == 0
+    captured = capsys.readouterr()
+    for part in ("cobra", "popularity", "counts", "ndcg@10", "test", str(tmp_path / "run" / "artifact"), "report.html"):
+        assert part in captured.out
+    for part in ("Audit of the tables", "Health card", "Epoch 1", "interactions"):
+        assert part in captured.err
+        assert part not in captured.out
+
+
+def test_the_steps_can_be_taken_one_by_one(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert main(["prepare", *write_small(tmp_path), "--out", run]) == 0
+    assert main(["semantic-ids", "--run", run]) == 0
+    assert main(["train", "--run", run]) == 0
+    assert main(["report", "--run", run]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "--run", run, "--split", "test", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert set(results["test"]) == {"cobra", "popularity", "counts"}
+
+
+def test_evaluate_prints_a_table(run, capsys):
+    assert main(["evaluate", "--run", str(run), "--k", "3", "--include-history"]) == 0
+    assert "recall@3" in capsys.readouterr().out
+
+
+def test_recommend_writes_every_user_in_order(run, tmp_path, capsys):
+    histories = small_world()[1].slice(0, 40)
+    pq.write_table(histories, tmp_path / "h.parquet")
+    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--k", "4"]
+    assert main([*words, "--out", str(tmp_path / "lists.parquet")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "split last-two" in captured.err
+    lists = pq.read_table(tmp_path / "lists.parquet")
+    assert lists.schema.names == ["user_id", "rank", "item_id", "score", "source"]
+    users = list(dict.fromkeys(histories["user_id"].to_pylist()))
+    assert lists["user_id"].to_pylist() == [user for user in users for _ in range(4)]
+    assert lists["rank"].to_pylist() == [1, 2, 3, 4] * len(users)
+    assert main([*words, "--json"]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [record["user_id"] for record in records] == users
+    flat = [item["item_id"] for record in records for item in record["items"]]
+    assert flat == lists["item_id"].to_pylist()
+
+
+def test_recommend_for_a_history_from_the_command_line(run, capsys):
+    first, second, third = item_ids(3)
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", first, "--item", second, "--k", "5"]
+    assert main([*words, "--explain"]) == 0
+    assert "why" in capsys.readouterr().out
+    assert main([*words, "--json", "--exclude", third]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert set(record["items"][0]) == {"item_id", "score", "rank", "semantic_id", "source", "why"}
+    assert not {item["item_id"] for item in record["items"]} & {first, second, third}
+    assert main([*words, "--json", "--allow", third, "--num-beams", "2", "--tau", ".5", "--psi", "4"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert [item["item_id"] for item in record["items"]] == [third]
+
+
+def test_lists_of_items_can_come_from_files(run, tmp_path, capsys):
+    items = item_ids(6)
+    (tmp_path / "not.txt").write_text("\n".join(items[2:4]) + "\n\n")
+    pq.write_table(small_world()[0].slice(0, 5), tmp_path / "only.parquet")
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", items[0], "--json"]
+    assert main([*words, "--exclude", str(tmp_path / "not.txt"), "--allow", str(tmp_path / "only.parquet")]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert {item["item_id"] for item in record["items"]} == {items[1], items[4]}
+
+
+def test_unknown_items_are_left_out_or_refused(run, capsys):
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--item", "nowhere", "--json"]
+    assert main(words) == 0
+    captured = capsys.readouterr()
+    assert "'nowhere'" in captured.err
+    assert len(json.loads(captured.out)[0]["items"]) == 10
+    assert main([*words, "--unknown", "error"]) == 2
+    assert "'nowhere'" in capsys.readouterr().err
+
+
+def test_verify_says_what_the_artifact_is_and_refuses_an_altered_one(run, tmp_path, capsys):
+    import shutil
+
+    artifact = tmp_path / "artifact"
+    shutil.copytree(run / "artifact", artifact)
+    assert main(["verify", "--artifact", str(artifact)]) == 0
+    assert "split last-two" in capsys.readouterr().out
+    (artifact / "popularity.npy").write_bytes(b"other")
+    assert main(["verify", "--artifact", str(artifact)]) == 2
+    assert main(["recommend", "--artifact", str(artifact), "--item", item_ids(1)[0]]) == 2
+    assert capsys.readouterr().err.count("popularity.npy") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recommend", "--artifact", "nowhere", "--item", "1"],
+        ["recommend", "--artifact", "nowhere"],
+        ["recommend", "--artifact", "nowhere", "--item", "1", "--histories", "h.csv"],
+        ["recommend", "--artifact", "nowhere", "--item", "1", "--k", "0"],
+        ["evaluate", "--run", "nowhere"],
+        ["train", "--run", "nowhere"],
+        ["report", "--run", "nowhere"],
+        ["fit", "--items", "nowhere.csv", "--interactions", "nowhere.csv", "--out", "nowhere"],
+        ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--config", "nowhere.yaml"],
+        ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--like", "nowhere"],
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("cobrarec: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "run"), 3, "No space left"),
+        (MemoryError(), 3, "memory"),
+        (ZeroDivisionError("division by zero"), 1, "our fault"),
+        (Interrupted("Stopped after step 3 of 9."), 130, "Go on with: cobrarec fit --items"),
+        (KeyboardInterrupt(), 130, "--resume"),
+    ],
+)
+def test_the_exit_code_says_whose_fault_it_was(error, code, text, tmp_path, monkeypatch, capsys):
+    def fail(*arguments, **keywords):
+        raise error
+
+    monkeypatch.setattr(pipeline, "fit", fail)
+    assert main(["fit", *write_small(tmp_path), "--out", str(tmp_path / "run")]) == code
+    captured = capsys.readouterr()
+    assert text in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_debug_shows_the_traceback(tmp_path, capsys):
+    assert main(["--debug", "train", "--run", str(tmp_path)]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_fault(run):
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-m", "cobrarec.cli", "recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in error
+    assert "fault" not in error

@@ -1,0 +1,137 @@
+"""The documents agree with the code: settings and options complete, links lead somewhere, marked snippets run."""
+
+import dataclasses
+import importlib.util
+import re
+import runpy
+import shlex
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from cobrarec.cli import main
+from cobrarec.cli.commands import COMMANDS
+from cobrarec.config import known_keys
+from cobrarec.data.sources import predictable_world, write_source
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+BLOCK = re.compile(r"(<!-- runs -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+def runnable(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of each block that is marked to run."""
+    return [(language, text) for marked, language, text in BLOCK.findall(page.read_text(encoding="utf-8")) if marked]
+
+
+RUNNABLE = [name for name, page in zip(NAMES, PAGES, strict=True) if runnable(page)]
+
+
+def with_short_ids(table: pa.Table) -> pa.Table:
+    """The table with ids such as B001, as the documents have them."""
+    place = table.schema.names.index("item_id")
+    return table.set_column(place, "item_id", pc.replace_substring(table["item_id"], "item-000", "B"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors that a page's headings get."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_page_of_settings_is_what_the_settings_say() -> None:
+    spec = importlib.util.spec_from_file_location("generate_configuration", ROOT / "docs/generate_configuration.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert page == generator.render(), "run `python docs/generate_configuration.py`"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert [key for key in known_keys() if f"`{key}`" not in page] == []
+    assert not re.search(r"\|\s*\|$", page, re.MULTILINE), "a setting has no docstring"
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.name for command in COMMANDS])
+def test_every_option_of_every_command_is_documented(command: Any) -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    part = page.split(f"\n## {command.name}\n")[1].split("\n## ")[0]
+    hints = get_type_hints(command, include_extras=True)
+    for field in dataclasses.fields(command):
+        if "Suppress" in str(hints[field.name]) or field.name in ("resolved", "source"):
+            continue
+        name = {"run_folder": "run"}.get(field.name, field.name).replace("_", "-")
+        assert re.search(rf"--{name}(?![\w-])", part), f"--{name} of {command.name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_between_pages_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{name} links to {link}"
+
+
+def test_every_page_of_the_docs_is_reached_from_the_first_one() -> None:
+    reached, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop().resolve()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        links = (link.partition("#")[0] for link in LINK.findall(page.read_text(encoding="utf-8")) if not link.startswith("https://"))
+        todo += [page.parent / link for link in links if link]
+    assert {page.resolve() for page in PAGES} <= reached
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documents_name_only_files_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:src|docs|tests|examples|benchmarks)/[\w./-]+)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_picture_is_whole_and_told_in_words() -> None:
+    picture = ElementTree.parse(ROOT / "docs/images/cobra.svg").getroot()
+    names = {element.tag.rpartition("}")[2] for element in picture.iter()}
+    assert {"title", "desc"} <= names
+    assert not names & {"script", "image", "foreignObject"}
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_the_snippets_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    items, interactions = (with_short_ids(table) for table in predictable_world(num_users=60, num_items=48))
+    write_source(items, interactions, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    for language, text in runnable(ROOT / name):
+        if language == "python":
+            exec(compile(text, name, "exec"), namespace)
+        else:
+            assert language == "bash"
+            for line in filter(None, text.splitlines()):
+                program, *words = shlex.split(line, comments=True)
+                assert program == "cobrarec"
+                assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+
+
+def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["recommend_from_tables.py"])
+    runpy.run_path(str(ROOT / "examples/recommend_from_tables.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("After ")
+    assert [line.split()[0] for line in lines[1:6]] == ["1", "2", "3", "4", "5"]
+    assert lines[-1].endswith("report.html")

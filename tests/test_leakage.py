@@ -1,0 +1,78 @@
+"""No held-out interaction is used before evaluation, shown by replacing it: what must not depend on it stays equal bit for bit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cobrarec import pipeline
+from cobrarec.config import Config, RunOptions
+from small_run import differing, small_config, small_world
+
+
+def replaced(interactions: pa.Table, places_from_end: tuple[int, ...]) -> pa.Table:
+    """The table with those of each user's interactions, counted from the end, set to items the user never had."""
+    rng = np.random.default_rng(1)
+    rows = interactions.to_pylist()
+    items = sorted({row["item_id"] for row in rows})
+    by_user: dict[Any, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_user.setdefault(row["user_id"], []).append(place)
+    for places in by_user.values():
+        places.sort(key=lambda place: rows[place]["timestamp"])
+        others = sorted(set(items) - {rows[place]["item_id"] for place in places})
+        for from_end, item in zip(places_from_end, rng.permutation(others), strict=False):
+            rows[places[-from_end]]["item_id"] = str(item)
+    return pa.Table.from_pylist(rows, schema=interactions.schema)
+
+
+def fitted(folder: Path, interactions: pa.Table, config: Config) -> Path:
+    pipeline.fit(small_world()[0], interactions, folder, config, RunOptions(test=True))
+    return folder
+
+
+def metrics(run: Path) -> dict[str, Any]:
+    return json.loads((run / "metrics.json").read_text())
+
+
+KINDS = {
+    "default": {},
+    "sampled": {
+        "model": {"exact_catalog_limit": 10},
+        "loss": {"dense_negatives": "sampled", "direct_negatives": "sampled", "num_sampled": 16, "logq_correction": True},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replacing_every_test_item_changes_nothing_but_the_test_metrics(tmp_path, kind):
+    config, interactions = small_config(**KINDS[kind]), small_world()[1]
+    other = replaced(interactions, (1,))
+    assert other != interactions
+    first, second = fitted(tmp_path / "first", interactions, config), fitted(tmp_path / "second", other, config)
+    assert differing(first, second) == set()
+    assert metrics(first)["valid"] == metrics(second)["valid"]
+    assert metrics(first)["test"] != metrics(second)["test"]
+    for name in ("semantic_ids/codes.npy", "checkpoints/choices.json", "examples.json", "semantic_ids/health_card.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_replacing_every_validation_item_too_changes_no_weight_code_or_count(tmp_path):
+    config = small_config(training={"patience": 0}, retrieval={"direct_weight": 0.5})
+    interactions = small_world()[1]
+    other = replaced(interactions, (1, 2))
+    first, second = fitted(tmp_path / "first", interactions, config), fitted(tmp_path / "second", other, config)
+    assert differing(first, second) == set()
+    assert metrics(first)["valid"] != metrics(second)["valid"]
+
+
+def test_replacing_a_training_item_is_seen(tmp_path):
+    """The control: the comparison above can fail."""
+    config = small_config(training={"patience": 0, "num_epochs": 1}, retrieval={"direct_weight": 0.5})
+    interactions = small_world()[1]
+    first = fitted(tmp_path / "first", interactions, config)
+    second = fitted(tmp_path / "second", replaced(interactions, (3,)), config)
+    assert {"popularity.npy", "model.safetensors", "codes.npy"} <= differing(first, second)

@@ -1,0 +1,97 @@
+import json
+
+import pyarrow as pa
+import pytest
+
+from cobrarec.artifact_manifest import write_text
+from cobrarec.config import Config, RunOptions, parse_config
+from cobrarec.errors import ConfigError, DataError, RunError
+from cobrarec.prepared import load_prepared, prepare_run, settled_config
+from cobrarec.progress import Silent
+from cobrarec.run_folder import RunFolder
+from small_run import small_config, small_world
+
+
+def prepare(path, config=None, items=None, interactions=None, **options):
+    world = small_world()
+    run = RunFolder(path)
+    items, interactions = world[0] if items is None else items, world[1] if interactions is None else interactions
+    return prepare_run(items, interactions, run, config or small_config(), RunOptions(**options), Silent())
+
+
+def test_what_was_prepared_is_read_again(tmp_path):
+    made = prepare(tmp_path / "run", seed=7)
+    read = load_prepared(made.run)
+    assert read.config == made.config
+    assert read.seed == 7
+    assert read.catalog.texts == made.catalog.texts
+    for user in range(made.histories.num_users):
+        assert read.histories.of(user).tolist() == made.histories.of(user).tolist()
+    assert read.split.train.num_interactions == made.split.train.num_interactions
+    assert json.loads((made.run.prepared / "audit.json").read_text())["entries"]
+
+
+def test_preparing_again_with_resume_is_the_same_run(tmp_path):
+    prepare(tmp_path / "run")
+    assert prepare(tmp_path / "run", resume=True).split.name == "last-two"
+    with pytest.raises(RunError, match="--resume"):
+        prepare(tmp_path / "run")
+    with pytest.raises(RunError, match="other interactions"):
+        prepare(tmp_path / "run", interactions=small_world(seed=1)[1], resume=True)
+
+
+@pytest.mark.parametrize(
+    "interactions",
+    [
+        pa.table({"user_id": [1, 1, 1], "item_id": ["x", "y", "z"]}),
+        pa.table({"user_id": [1], "item": ["x"]}),
+        pa.table({"user_id": [1, 1, 1], "item_id": [1, 2, 3]}),
+    ],
+)
+def test_bad_tables_leave_nothing_behind(tmp_path, interactions):
+    with pytest.raises(DataError):
+        prepare(tmp_path / "run", interactions=interactions)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_read_before_there_is_something(tmp_path):
+    with pytest.raises(RunError, match="cobrarec prepare"):
+        load_prepared(RunFolder(tmp_path))
+
+
+def like_run(path, split="last-two", **choices) -> RunFolder:
+    run = RunFolder(path)
+    run.path.mkdir(parents=True)
+    run.write_config(parse_config({"data": {"split": split}}))
+    if choices:
+        write_text(run.checkpoints / "choices.json", json.dumps(choices))
+    return run
+
+
+NONE = parse_config({"data": {"split": "none"}})
+
+
+def test_split_none_takes_its_choices_from_the_run_it_is_like(tmp_path):
+    like = like_run(tmp_path / "like", num_epochs=5, direct_weight=0.25)
+    config = settled_config(NONE, RunOptions(like=like.path))
+    assert (config.training.num_epochs, config.training.patience, config.retrieval.direct_weight) == (5, 0, 0.25)
+    given = parse_config({"data": {"split": "none"}, "retrieval": {"direct_weight": 1.0}})
+    assert settled_config(given, RunOptions(like=like.path)).retrieval.direct_weight == 1.0
+
+
+def test_split_none_without_a_run_to_be_like_is_refused():
+    with pytest.raises(ConfigError, match="--like RUN"):
+        settled_config(NONE, RunOptions())
+
+
+def test_a_run_to_be_like_is_refused_where_nothing_is_taken_from_it(tmp_path):
+    with pytest.raises(ConfigError, match="--split none"):
+        settled_config(Config(), RunOptions(like=tmp_path))
+
+
+def test_a_run_to_be_like_must_be_finished_and_have_held_something_out(tmp_path):
+    with pytest.raises(RunError, match="trained to its end"):
+        settled_config(NONE, RunOptions(like=like_run(tmp_path / "unfinished").path))
+    final = like_run(tmp_path / "final", split="none", num_epochs=5, direct_weight=0.25)
+    with pytest.raises(RunError, match="held nothing out"):
+        settled_config(NONE, RunOptions(like=final.path))

@@ -1,0 +1,45 @@
+"""The learning rate rises, falls and never jumps."""
+
+import math
+
+import pytest
+
+from cobrarec.training.schedule import Plan, rate_factor
+
+
+def test_the_phase_runs_from_zero_to_one() -> None:
+    plan = Plan(10)
+    assert [plan.phase(step) for step in (0, 5, 10, 11)] == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_the_rate_rises_to_the_peak_then_falls_along_a_cosine() -> None:
+    assert rate_factor(0.0, 0.1, 0.02) == pytest.approx(0.02)
+    assert rate_factor(0.05, 0.1, 0.02) == pytest.approx(0.51)
+    assert rate_factor(0.1, 0.1, 0.02) == pytest.approx(1.0)
+    assert rate_factor(0.55, 0.1, 0.02) == pytest.approx(0.51)
+    assert rate_factor(1.0, 0.1, 0.02) == pytest.approx(0.02)
+
+
+def test_no_warm_up_and_nothing_but_warm_up_are_possible() -> None:
+    assert rate_factor(0.0, 0.0, 0.0) == 1.0
+    assert rate_factor(0.99, 1.0, 0.0) == pytest.approx(0.02 + 0.98 * 0.99)
+
+
+def test_changing_the_number_of_steps_keeps_the_phase_and_ends_at_the_new_last_step() -> None:
+    plan = Plan(1000)
+    shorter = plan.with_total(400, 600)
+    assert shorter.phase(400) == plan.phase(400)
+    assert shorter.phase(500) == pytest.approx(0.7)
+    assert shorter.phase(600) == 1.0
+    longer = shorter.with_total(500, 900)
+    assert longer.phase(500) == pytest.approx(0.7)
+    assert math.isclose(longer.phase(700), 0.85)
+
+
+def test_the_same_number_of_steps_changes_nothing() -> None:
+    plan = Plan(1000)
+    assert plan.with_total(400, 1000) is plan
+
+
+def test_a_plan_that_ends_now_is_over() -> None:
+    assert Plan(1000).with_total(400, 400).phase(400) == 1.0
