@@ -121,7 +121,7 @@ class ItemConfig(Section):
     """`projection`: trained projection of the frozen text embedding. `text-encoder`: the paper's encoder, trained end to end."""
     id_embedding: bool = True
     """Add a trained embedding per item; for new items a regression from their text stands in."""
-    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.3, ge=0, lt=1)
     """Dropout on the item vectors that enter the decoder."""
     text_encoder: TextEncoderConfig = TextEncoderConfig()
     """Settings of the kind `text-encoder`."""
@@ -134,13 +134,13 @@ class DecoderConfig(Section):
     """Layers."""
     num_heads: int = Field(default=2, ge=1)
     """Attention heads."""
-    feedforward_dim: int = Field(default=256, ge=1)
+    feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Dropout."""
     max_history: int = Field(default=30, ge=1)
     """Most recent items that are read."""
-    position_embedding: bool = True
+    position_embedding: bool = False
     """Add an embedding of the item's position, counted from the start of what is read."""
     relative_bias: bool = True
     """Attention bias per head, pair of token types and distance in items."""
@@ -153,7 +153,7 @@ class DecoderConfig(Section):
 class ModelConfig(Section):
     """The model. With `direct_query`, `item_evidence`, `dense_skip` and `item_bias` off it is the paper's."""
 
-    dim: int = Field(default=64, ge=2)
+    dim: int = Field(default=128, ge=2)
     """Width of the decoder and of the item vectors."""
     item: ItemConfig = ItemConfig()
     """The item vector."""
@@ -196,13 +196,14 @@ class LossConfig(Section):
     num_sampled: int = Field(default=2048, ge=0)
     """Catalog items drawn uniformly per step for `sampled`."""
     logq_correction: bool = False
-    """Subtract, from the logit of each negative of `sampled` and `batch`, the log of how often such a batch is expected to hold the item (at most once)."""
+    """Subtract, from the logit of each negative of `sampled` and `batch`, the log of how often such a batch is expected to hold the item
+    (at most once)."""
 
 
 class TrainingConfig(Section):
     """The training loop."""
 
-    num_epochs: int = Field(default=12, ge=1)
+    num_epochs: int = Field(default=8, ge=1)
     """Passes over the training targets; the learning rate ends with them."""
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length."""

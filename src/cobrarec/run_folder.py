@@ -181,6 +181,7 @@ class _HashSink:
         self.closed = False
 
     def write(self, data: Any) -> int:
+        """Take in the bytes."""
         self._digest.update(data)
         return len(data)
 
@@ -188,4 +189,5 @@ class _HashSink:
         """Nothing is held back."""
 
     def close(self) -> None:
+        """Nothing more will come."""
         self.closed = True

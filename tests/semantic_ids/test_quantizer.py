@@ -70,8 +70,6 @@ def test_blobs_are_told_apart_and_reconstructed(quantizer_class: type[Quantizer]
     assert ((x - quantizer.decode(codes)) ** 2).mean() < 0.4 * x.var()
 
 
-@pytest.mark.parametrize(
-    ("num_items", "codes"), [(2, 2), (16, 2), (24, 3), (800, 100), (1024, 128), (1_000_000, 128)]
-)
+@pytest.mark.parametrize(("num_items", "codes"), [(2, 2), (16, 2), (24, 3), (800, 100), (1024, 128), (1_000_000, 128)])
 def test_small_catalogs_get_fewer_codes(num_items: int, codes: int) -> None:
     assert effective_codebook_size(SemanticIdsConfig(codebook_size=128, min_items_per_code=8), num_items) == codes

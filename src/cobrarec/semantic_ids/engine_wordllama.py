@@ -46,9 +46,7 @@ class WordllamaEngine:
         return self.vectors.shape[1]
 
     @classmethod
-    def fit_encode(
-        cls, texts: Sequence[str], config: TextConfig, progress: Progress
-    ) -> tuple["WordllamaEngine", npt.NDArray[np.float32]]:
+    def fit_encode(cls, texts: Sequence[str], config: TextConfig, progress: Progress) -> tuple["WordllamaEngine", npt.NDArray[np.float32]]:
         """Fit the SIF weights on the catalog's texts; returns the engine and the unit-length embeddings `[num_texts, 256]`."""
         engine = cls()
         counts = engine._token_counts(texts, progress)

@@ -143,7 +143,7 @@ def _balance_prices(near: Labels, costs: Floats, weights: Floats, prices: Floats
     (Riedmiller and Braun's Rprop, 1993): plain subgradient steps were still far off after 60 steps on 60,000 points.
     """
     rows = np.arange(len(near))
-    spread = float((np.partition(costs, min(1, costs.shape[1] - 1), axis=1)[:, : 2].max(axis=1) - costs.min(axis=1)).mean())
+    spread = float((np.partition(costs, min(1, costs.shape[1] - 1), axis=1)[:, :2].max(axis=1) - costs.min(axis=1)).mean())
     steps, signs = np.full(len(prices), FIRST_STEP * spread), np.zeros(len(prices))
     best, best_excess = prices, np.inf
     for _ in range(PRICE_STEPS):

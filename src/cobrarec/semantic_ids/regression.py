@@ -20,9 +20,7 @@ class RidgeRegression:
     bias: npt.NDArray[np.float32]
 
     @classmethod
-    def fit(
-        cls, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
-    ) -> tuple["RidgeRegression", npt.NDArray[np.float32]]:
+    def fit(cls, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> tuple["RidgeRegression", npt.NDArray[np.float32]]:
         """Regress `y` `[n, dim_out]` on `x` `[n, dim_in]`; also returns each row's prediction by the fit without it, `[n, dim_out]`.
 
         With one row or none the prediction is the mean of what there is (zeros for none).
