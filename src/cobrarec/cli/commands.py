@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, Suppress, UseAppendAction, arg
 
-from cobrarec.config import Config, RunOptions, parse_config
+from cobrarec.cli.settings import run_options
+from cobrarec.config import Config, parse_config
 from cobrarec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Fit(_OverTables):
         from cobrarec.cli.results import show_run
 
         names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like")
-        options = RunOptions.model_validate({name: getattr(self, name) for name in names})
+        options = run_options({name: getattr(self, name) for name in names})
         pipeline.fit(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
         show_run(self.out, screen)
 
@@ -96,7 +97,7 @@ class Prepare(_OverTables):
         """Prepare the run folder; the audit is shown as it goes."""
         from cobrarec import pipeline
 
-        options = RunOptions(seed=self.seed, resume=self.resume, like=self.like)
+        options = run_options({"seed": self.seed, "resume": self.resume, "like": self.like})
         pipeline.prepare(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
         screen.line(str(self.out))
 
@@ -149,7 +150,7 @@ class Train:
         from cobrarec import pipeline
 
         names = ("device", "num_threads", "time_limit", "resume")
-        options = RunOptions.model_validate({name: getattr(self, name) for name in names})
+        options = run_options({name: getattr(self, name) for name in names})
         screen.line(str(pipeline.train(self.run_folder, options, progress=screen)))
 
 

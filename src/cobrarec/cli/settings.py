@@ -5,14 +5,15 @@ values, so that a value out of range is refused in the same sentence as one in a
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from cobrarec.config import Config, load_config, parse_config
+from cobrarec.config import Config, RunOptions, load_config, parse_config
+from cobrarec.errors import ConfigError
 
 
 def settings_type(default: BaseModel) -> type:
@@ -34,6 +35,15 @@ def settings_type(default: BaseModel) -> type:
 def config_from_settings(settings: Any, source: str) -> Config:
     """The checked configuration of a parsed mirror; raises ConfigError as a YAML file would."""
     return parse_config(dataclasses.asdict(settings), source)
+
+
+def run_options(values: Mapping[str, Any]) -> RunOptions:
+    """The checked run options; raises ConfigError in the words of the command line."""
+    try:
+        return RunOptions.model_validate(dict(values))
+    except ValidationError as error:
+        told = (f"--{str(one['loc'][0]).replace('_', '-')} is {one['input']!r}: {one['msg']}" for one in error.errors())
+        raise ConfigError("; ".join(told)) from None
 
 
 def option_value(arguments: Sequence[str], option: str) -> str | None:

@@ -1,0 +1,58 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cobrarec import pipeline
+from cobrarec.cli.lists import list_records, lists_table, read_ids, why_text
+from cobrarec.errors import DataError
+from small_run import small_config, small_world
+
+
+@pytest.fixture(scope="module")
+def recommender(tmp_path_factory):
+    items, interactions = small_world()
+    numbers = {item: number for number, item in enumerate(items["item_id"].to_pylist())}
+    items = items.set_column(0, "item_id", pa.array([numbers[item] for item in items["item_id"].to_pylist()]))
+    column = interactions.schema.names.index("item_id")
+    interactions = interactions.set_column(column, "item_id", pa.array([numbers[item] for item in interactions["item_id"].to_pylist()]))
+    return pipeline.fit(items, interactions, tmp_path_factory.mktemp("lists") / "run", small_config(training={"num_epochs": 1}))
+
+
+def test_ids_come_back_with_their_own_type(recommender):
+    lists = recommender.recommend([[1, 2], []], 3)
+    table = lists_table([(7, lists[0]), (8, lists[1])], recommender)
+    assert table.schema.field("item_id").type == pa.int64()
+    assert table.schema.field("user_id").type == pa.int64()
+    assert table["user_id"].to_pylist() == [7, 7, 7, 8, 8, 8]
+    assert set(table["source"].to_pylist()[3:]) == {"popular"}
+    assert lists_table([("a", lists[0])], recommender).schema.field("user_id").type == pa.string()
+
+
+def test_no_users_make_an_empty_table_of_the_same_form(recommender):
+    assert lists_table([], recommender).num_rows == 0
+    assert list_records([]) == []
+
+
+def test_ids_from_words_and_files_become_the_catalogs_own(recommender, tmp_path):
+    (tmp_path / "a.txt").write_text("3\n\n4\n")
+    (tmp_path / "b.csv").write_text("item_id\n5\n")
+    pq.write_table(pa.table({"item_id": [6]}), tmp_path / "c.parquet")
+    words = ["2", *(str(tmp_path / name) for name in ("a.txt", "b.csv", "c.parquet"))]
+    assert read_ids(words, recommender) == [2, 3, 4, 5, 6]
+    assert read_ids([], recommender) is None
+
+
+def test_words_that_are_no_ids_are_refused(recommender, tmp_path):
+    with pytest.raises(DataError, match="'x'"):
+        read_ids(["x"], recommender)
+    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_ids([str(tmp_path / "bad.txt")], recommender)
+
+
+def test_why_is_told_in_one_line():
+    why = {"beam_probability": 0.25, "cosine": 0.5, "nearest_history_item": 3}
+    assert why_text({"semantic_id": (1, 2), "why": why}, {3: "Three"}) == "ID 1-2, P(ID) 0.25, cosine 0.50, near Three"
+    nothing = {"beam_probability": None, "cosine": None, "nearest_history_item": None}
+    assert why_text({"semantic_id": (), "why": nothing}, {}) == ""
+    assert why_text({"semantic_id": (1,), "why": None}, {}) == ""
