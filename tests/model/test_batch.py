@@ -3,6 +3,7 @@ import pytest
 from small_models import NUM_ITEMS, histories, semantic_ids
 
 from cobrarec.data.interactions import Histories
+from cobrarec.data.timestamps import UNKNOWN_TIME
 from cobrarec.model.batch import (
     NUM_DAY_GAPS,
     NUM_MONTHS,
@@ -107,6 +108,12 @@ def test_times_become_buckets_of_day_gaps_and_months():
     seconds = np.array([[0, 0, DAY - 1, 3 * DAY, 40 * DAY, 100_000 * DAY]])
     assert day_gap_bucket(seconds).tolist() == [[0, 1, 1, 2, 6, NUM_DAY_GAPS - 1]]
     assert month_bucket(np.array([-5, 0, 31 * DAY - 1, 31 * DAY, 10**11])).tolist() == [1, 1, 1, 2, NUM_MONTHS - 1]
+
+
+def test_an_unknown_time_has_no_bucket_and_gives_none_to_the_item_after_it():
+    seconds = np.array([[0, UNKNOWN_TIME, 5 * DAY, 6 * DAY]])
+    assert day_gap_bucket(seconds).tolist() == [[0, 0, 0, 2]]
+    assert month_bucket(seconds).tolist() == [[1, 0, 1, 1]]
 
 
 def test_times_of_padding_are_unknown_and_absent_times_stay_absent():

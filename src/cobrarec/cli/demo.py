@@ -27,7 +27,14 @@ def run_demo(out: Path, seed: int, screen: "Screen") -> None:
     run = RunFolder(out)
     clear_earlier_demo(run)
     items, interactions = demo_tables(out.with_name(f"{out.name}-data"), seed, screen)
-    pipeline.fit(items, interactions, out, load_config("demo"), RunOptions(seed=seed, test=True, time_limit=FIT_MINUTES), progress=screen)
+    pipeline.fit(
+        items,
+        interactions,
+        out,
+        load_config("demo"),
+        RunOptions(seed=seed, test=True, time_limit=FIT_MINUTES, num_threads=1),
+        progress=screen,
+    )
     show_examples(run, screen)
     show_text_encoder(run, screen)
     screen.lines("Done", [])

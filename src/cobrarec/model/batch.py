@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from cobrarec.data.interactions import Histories
+from cobrarec.data.timestamps import UNKNOWN_TIME
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 NUM_DAY_GAPS = 16
@@ -167,17 +168,20 @@ def _rectangle(histories: Histories, starts: npt.NDArray[np.int64], ends: npt.ND
 
 
 def day_gap_bucket(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Buckets of the days since the item before, along the last axis; 0 (unknown) at the first item."""
+    """Buckets of the days since the item before, along the last axis; 0 (unknown) at the first item and beside an unknown time."""
+    unknown = seconds == UNKNOWN_TIME
+    seconds = np.where(unknown, 0, seconds)
+    unknown[..., 1:] |= unknown[..., :-1].copy()
     days = np.maximum(np.diff(seconds, axis=-1, prepend=seconds[..., :1]), 0) // SECONDS_PER_DAY
     bucket = np.minimum(1 + np.floor(np.log2(1 + days)).astype(np.int64), NUM_DAY_GAPS - 1)
     bucket[..., :1] = 0
-    return bucket
+    return np.where(unknown, 0, bucket)
 
 
 def month_bucket(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Buckets of the calendar month (UTC) of times in seconds since 1970; times outside 1970 to 2069 fall into the nearest month."""
+    """Buckets of the calendar month (UTC) of times in seconds since 1970, 0 where unknown; outside 1970 to 2069 the nearest."""
     months = seconds.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    return np.clip(months, 0, NUM_MONTHS - 2) + 1
+    return np.where(seconds == UNKNOWN_TIME, 0, np.clip(months, 0, NUM_MONTHS - 2) + 1)
 
 
 def _drawn_in_buckets(targets: npt.NDArray[np.int64], sampling: Sampling, generator: np.random.Generator) -> npt.NDArray[np.int64]:
