@@ -130,8 +130,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.config, self.num_token_types = config, num_token_types
         self.type_embedding = nn.Parameter(torch.empty(num_token_types, dim).normal_(std=0.1))
-        shape = (config.max_history + 1, dim) if config.position_embedding else (0, dim)
-        self.position_embedding = nn.Parameter(torch.empty(shape).normal_(std=0.1))
+        positions = torch.empty(config.max_history + 1, dim).normal_(std=0.1)
+        self.position_embedding = nn.Parameter(positions) if config.position_embedding else None
         self.relative_bias = RelativeBias(config.num_heads, num_token_types, config.max_history) if config.relative_bias else None
         self.blocks = nn.ModuleList(Block(dim, config.num_heads, config.feedforward_dim, config.dropout) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(dim)
@@ -176,7 +176,7 @@ class Decoder(nn.Module):
 
     def _embed(self, x: Tensor, position: Tensor, token_type: Tensor) -> Tensor:
         x = x + self.type_embedding[token_type]
-        if self.config.position_embedding:
+        if self.position_embedding is not None:
             x = x + self.position_embedding[position]
         return dropout(x, self.config.dropout, self.training)
 
