@@ -1,5 +1,6 @@
 """The paper's end-to-end text encoder, trained for a short epoch on a prepared run, to show that gradients reach it on all three ways."""
 
+import dataclasses
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +10,12 @@ import numpy as np
 from cobrarec.config import Config, ModelConfig, RunOptions, load_config
 from cobrarec.data.interactions import Histories
 from cobrarec.model.batch import training_batch, training_windows
-from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
 from cobrarec.model.gradient_norms import gradient_norms
-from cobrarec.model.item_tokenizer import ItemTokenizer
 from cobrarec.prepared import load_prepared
 from cobrarec.progress import Progress
 from cobrarec.run_folder import RunFolder
-from cobrarec.run_steps import semantic_ids_step
+from cobrarec.run_steps import new_model, semantic_ids_step
 from cobrarec.training.job import TrainingJob
 from cobrarec.training.trainer import train_model
 
@@ -33,8 +32,7 @@ def try_text_encoder(run: RunFolder, minutes: float, progress: Progress) -> tupl
     prepared = load_prepared(run)
     identified = semantic_ids_step(prepared, progress)
     config = trial_config()
-    tokens = ItemTokenizer.fit(prepared.catalog.texts, config.model.item.text_encoder).table(prepared.catalog.texts)
-    model = build_model(config.model, identified.semantic_ids, identified.embeddings, tokens, prepared.seed)
+    model, _ = new_model(dataclasses.replace(prepared, config=config), identified)
     with tempfile.TemporaryDirectory() as folder:
         job = TrainingJob(Path(folder), progress=progress, minutes=minutes)
         result = train_model(model, prepared.split.train, config, RunOptions(seed=prepared.seed, device="cpu"), job)

@@ -20,7 +20,7 @@ from cobrarec.report import write_report
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
 from cobrarec.run_results import KS, baselines, evaluate_rankers, examples, held_out_of, protocol
-from cobrarec.run_steps import artifact_step, semantic_ids_step, train_step
+from cobrarec.run_steps import Identified, artifact_step, semantic_ids_step, train_step
 
 Split = Literal["valid", "test"]
 TRAINING_SHARE = 0.8
@@ -60,12 +60,12 @@ def fit(
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
-            semantic_ids_step(prepared, progress)
+            identified = semantic_ids_step(prepared, progress)
         except UserError:
             if is_new:
                 run.clear()
             raise
-        _train(prepared, _with_time_left(options, start), progress)
+        _train(prepared, identified, _with_time_left(options, start), progress)
         recommender = load_artifact(run.artifact)
         splits: list[Split] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
         _store_metrics(prepared, recommender, splits, progress)
@@ -113,7 +113,8 @@ def train(run_folder: Path | str, options: RunOptions | None = None, progress: P
     with machine_limits():
         prepared = load_prepared(run)
         run.require("semantic_ids", f"cobrarec semantic-ids --run {run.path}")
-        return _train(prepared, (options or RunOptions()), progress or Silent())
+        progress = progress or Silent()
+        return _train(prepared, semantic_ids_step(prepared, progress), options or RunOptions(), progress)
 
 
 def evaluate(
@@ -158,10 +159,9 @@ def report(run_folder: Path | str) -> Path:
         return write_report(RunFolder(run_folder).path)
 
 
-def _train(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
+def _train(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Path:
     if options.resume and prepared.run.artifact.exists():
         return prepared.run.artifact
-    identified = semantic_ids_step(prepared, progress)
     trained = train_step(prepared, identified, options, progress)
     return artifact_step(prepared, identified, trained)
 

@@ -14,6 +14,7 @@ from cobrarec.evaluation.evaluate import Masking, Ranker, evaluate, sample_users
 from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
+from cobrarec.retrieval.list_search import has_direct_query
 from cobrarec.retrieval.recommender import Recommender
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -28,7 +29,7 @@ def choose_direct_weight(prepared: Prepared, recommender: Recommender, progress:
     Where the settings give one it is kept; without a direct query or a validation set there is nothing to choose.
     """
     given, valid = prepared.config.retrieval.direct_weight, prepared.split.valid
-    if given is not None or valid is None or not prepared.config.model.direct_query:
+    if given is not None or valid is None or not has_direct_query(recommender.model):
         return recommender.direct_weight
     held_out = sample_users(valid, prepared.config.training.max_valid_users, prepared.seed)
     k = min(10, prepared.catalog.num_items)

@@ -27,6 +27,7 @@ from cobrarec.semantic_ids.semantic_ids import SemanticIds
 __all__ = ["Cobra", "CobraOutput", "HistoryStates", "ItemVectors"]
 
 ROWS_AT_ONCE = 8192
+"""Items encoded at a time outside of training."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,6 @@ class Cobra(nn.Module):
     def scans_catalog(self) -> bool:
         """Whether every item's vector is affordable in every step."""
         return self.item_encoder.cheap and self.item_encoder.num_items <= self.config.exact_catalog_limit
-
-    @property
-    def uses_centroids(self) -> bool:
-        """Whether `refresh_evidence` has anything to do."""
-        return self.centroids is not None
 
     @property
     def dense_temperature(self) -> Float[Tensor, ""]:

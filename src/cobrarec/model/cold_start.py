@@ -12,10 +12,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from cobrarec.model.cobra import Cobra, ItemVectors
+from cobrarec.model.cobra import ROWS_AT_ONCE, Cobra, ItemVectors
 from cobrarec.semantic_ids.regression import RidgeRegression
-
-ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ class Found:
 
 def has_direct_query(model: Cobra) -> bool:
     """Whether there is a direct query: it is read at the vector token, so without dense vectors there is none."""
-    return model.config.direct_query and model.config.use_dense
+    return model.direct_head is not None
 
 
 class ListSearch:
