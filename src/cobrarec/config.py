@@ -167,7 +167,7 @@ class ModelConfig(Section):
     """Add to the sparse logits a learned gain times the log of the summed direct scores of the items below each code.
     `auto`: exact up to `exact_catalog_limit` items, then from centroids."""
     exact_catalog_limit: int = Field(default=100_000, ge=1)
-    """Catalogs above this size are never scanned whole, neither in training nor in retrieval."""
+    """Catalogs above this size are not scanned whole, neither in training nor in retrieval, but to fill lists that are too short."""
     num_centroids: int = Field(default=4, ge=1)
     """Centroids kept per ID where the sum over its items is approximated."""
     dense_skip: bool = True
@@ -251,7 +251,7 @@ class RetrievalConfig(Section):
     direct_weight: float | None = Field(default=None, ge=0, le=1)
     """Share of the direct query's log-probability in the score; null: chosen on validation in `fit`."""
     fill: bool = True
-    """Fill short lists with the nearest items of the whole catalog, ranked below."""
+    """Lengthen short lists: more beams first, then the nearest items of the whole catalog, ranked below. False leaves them short."""
     include_history: bool = False
     """Recommend items of the history too (repeat consumption)."""
 
