@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cobrarec.config import LossConfig, ModelConfig
 from cobrarec.errors import ConfigError
@@ -22,6 +21,7 @@ from cobrarec.model.id_tables import IdTables
 from cobrarec.model.item_encoder import ItemEncoder
 from cobrarec.model.item_evidence import CentroidEvidence, evidence_logits, exact_log_sums
 from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.model.unit_vectors import unit_vectors
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 __all__ = ["Cobra", "CobraOutput", "HistoryStates", "ItemVectors"]
@@ -118,12 +118,15 @@ class Cobra(nn.Module):
         rows, index = batch.rows.flatten()[place], batch.index.flatten()[place]
         own = states.flatten(0, 1).index_select(0, place)
         before = states[:, :, -1].flatten(0, 1).index_select(0, place - 1)
-        unit, scale = F.normalize(negatives, dim=-1), self.direct_scale
+        unit, scale = unit_vectors(negatives), self.direct_scale
+        is_whole = len(batch.encoded_rows) == self.item_encoder.num_items
+        by_bucket = unit.index_select(0, self.tables.bucket_rows) if is_whole else None
         direct_bias, dense_bias = self.direct_bias[batch.encoded_rows], self.dense_bias[batch.encoded_rows]
         direct_query = self.direct_queries(before)
         log_sums: tuple[Tensor | None, ...] | None = None
         if direct_query is not None and self.evidence == "exact":
-            log_sums = exact_log_sums(self.tables, unit, direct_query * scale, direct_bias)
+            assert by_bucket is not None, "exact evidence needs the whole catalog; see `sampling`"
+            log_sums = exact_log_sums(self.tables, by_bucket, direct_query * scale, direct_bias)
         elif direct_query is not None and self.centroids is not None:
             log_sums = self.centroids.log_sums(self.tables, direct_query * scale)
         logits = []
@@ -141,7 +144,8 @@ class Cobra(nn.Module):
             direct_query=direct_query,
             encoded_rows=batch.encoded_rows,
             encoded=unit,
-            target_vectors=F.normalize(_take(targets, index), dim=-1),
+            encoded_by_bucket=by_bucket,
+            target_vectors=unit_vectors(_take(targets, index)),
             dense_scale=self.dense_scale,
             direct_scale=scale,
             dense_bias=dense_bias,
@@ -230,7 +234,7 @@ class Cobra(nn.Module):
         queries = direct_query * self.direct_scale
         if self.centroids is not None:
             return self.centroids.log_sums(self.tables, queries)[1:]
-        return exact_log_sums(self.tables, items.unit, queries, items.direct_bias)[1:]
+        return exact_log_sums(self.tables, items.unit.index_select(0, self.tables.bucket_rows), queries, items.direct_bias)[1:]
 
     def code_logits(
         self,
@@ -262,7 +266,7 @@ class Cobra(nn.Module):
 
     def direct_queries(self, last_state: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"] | None:
         """Unit-length direct queries from the states at the histories' last vector tokens."""
-        return None if self.direct_head is None else F.normalize(self.direct_head(last_state), dim=-1)
+        return None if self.direct_head is None else unit_vectors(self.direct_head(last_state))
 
     def dense_queries(
         self, code_states: Float[Tensor, "batch beams dim"], last_state: Float[Tensor, "batch dim"]
@@ -274,7 +278,7 @@ class Cobra(nn.Module):
         if self.dense_head is None:
             return None
         states = code_states if self.skip is None else code_states + self.skip(last_state)[:, None]
-        return F.normalize(self.dense_head(states), dim=-1)
+        return unit_vectors(self.dense_head(states))
 
     def direct_logits(
         self, query: Float[Tensor, "*some dim"], items: ItemVectors, rows: Int[Tensor, "*some n"] | None = None

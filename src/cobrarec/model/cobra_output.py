@@ -24,6 +24,8 @@ class CobraOutput:
     encoded_rows: Int[Tensor, " num_encoded"]
     encoded: Float[Tensor, "num_encoded dim"]
     """Unit-length vectors of `encoded_rows`: the negatives (and, in sums over whole buckets or catalogs, the targets too)."""
+    encoded_by_bucket: Float[Tensor, "num_items dim"] | None
+    """`encoded` in the order of `tables.bucket_rows`; None where not the whole catalog is encoded."""
     target_vectors: Float[Tensor, "targets dim"]
     """Unit-length vectors of the targets."""
     dense_scale: Float[Tensor, ""]

@@ -22,12 +22,18 @@ PLACES_AT_ONCE = 1 << 16
 
 
 def exact_log_sums(
-    tables: IdTables, unit: Float[Tensor, "num_items dim"], queries: Float[Tensor, "targets dim"], bias: Float[Tensor, " num_items"]
+    tables: IdTables, by_bucket: Float[Tensor, "num_items dim"], queries: Float[Tensor, "targets dim"], bias: Float[Tensor, " num_items"]
 ) -> tuple[Float[Tensor, "targets _prefixes"], ...]:
-    """The log-sums below all prefixes of level 0 (the whole catalog), 1, ..., num_levels; `queries` include their scale."""
+    """The log-sums below all prefixes of level 0 (the whole catalog), 1, ..., num_levels.
+
+    Args:
+        tables: the IDs.
+        by_bucket: unit vectors in the order of `tables.bucket_rows`.
+        queries: direct queries, their scale included.
+        bias: item biases in row order.
+    """
     parents = tuple(tables.parent(level) for level in reversed(range(tables.num_levels)))
-    items, biases = unit.index_select(0, tables.bucket_rows), bias.index_select(0, tables.bucket_rows)
-    sums = prefix_log_sums(items, queries, biases, tables.id_of_place, parents)
+    sums = prefix_log_sums(by_bucket, queries, bias.index_select(0, tables.bucket_rows), tables.id_of_place, parents)
     return tuple(s.t() for s in reversed(sums))
 
 

@@ -6,7 +6,8 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
+
+from cobrarec.model.unit_vectors import unit_vectors
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ItemVectors:
     @cached_property
     def unit(self) -> Float[Tensor, "num_items dim"]:
         """The vectors at length 1: what queries are compared with."""
-        return F.normalize(self.vectors, dim=-1)
+        return unit_vectors(self.vectors)
 
     def to(self, device: torch.device | str) -> "ItemVectors":
         """The same vectors on `device`."""

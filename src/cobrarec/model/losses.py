@@ -90,12 +90,13 @@ def direct_loss(
 
 def _bucket_log_sum(output: CobraOutput, query: Float[Tensor, "targets dim"]) -> Float[Tensor, " targets"]:
     """Log-sum-exp of each dense query's logits over the items of its target's ID."""
-    tables = output.tables
+    tables, items = output.tables, output.encoded_by_bucket
+    assert items is not None, "sums over whole buckets need the whole catalog"
     bucket = tables.id_of_row[output.target_rows]
     # a target alone in its bucket needs no scan: fine IDs have thousands of such buckets
     alone = (tables.bucket_offsets[bucket + 1] - tables.bucket_offsets[bucket] == 1).nonzero().squeeze(1)
     others = (tables.bucket_offsets[bucket + 1] - tables.bucket_offsets[bucket] > 1).nonzero().squeeze(1)
-    items, bias = output.encoded.index_select(0, tables.bucket_rows), output.dense_bias.index_select(0, tables.bucket_rows)
+    bias = output.dense_bias.index_select(0, tables.bucket_rows)
     scanned = bucket_log_sums(items, query.index_select(0, others), bias, tables.bucket_offsets, bucket[others])
     place = tables.bucket_offsets[bucket[alone]]
     own = (query.index_select(0, alone) * items.index_select(0, place)).sum(1) + bias.index_select(0, place)
@@ -146,7 +147,7 @@ def subset_loss(
 
 
 def _is_whole(output: CobraOutput) -> bool:
-    return len(output.encoded_rows) == output.tables.num_items
+    return output.encoded_by_bucket is not None
 
 
 def _candidates(
