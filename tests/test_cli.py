@@ -173,8 +173,7 @@ def test_a_closed_pipe_is_no_fault(run):
     import subprocess
     import sys
 
-    program = [sys.executable, "-c", "import sys; from cobrarec.cli import main; sys.exit(main())"]
-    words = [*program, "recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--json"]
+    words = [sys.executable, "-m", "cobrarec", "recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--json"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         error = process.stderr.read()

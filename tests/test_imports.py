@@ -25,6 +25,7 @@ ORDER = (
     {"pipeline", "encoder_trial", "prepared", "run_folder", "run_steps", "run_results"},
     {"experiments", "serving", "scale"},
     {"cli"},
+    {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 HEAVY = ("torch", "transformers", "sklearn", "scipy", "duckdb", "matplotlib")
