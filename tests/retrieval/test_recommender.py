@@ -224,6 +224,17 @@ def test_times_are_optional_where_the_model_reads_them():
     assert (recommender.rank(timed, 5).log_scores != recommender.rank(histories, 5).log_scores).any()
 
 
+def test_times_given_to_recommend_reach_the_model_and_unknown_items_lose_theirs():
+    recommender = make_recommender(1, 6, decoder={"day_gap": True, "month": True, "num_layers": 1, "max_history": 6})
+    times = [10**9, 10**9 + 10**6, 10**9 + 10**7]
+    ids = recommender.catalog.item_ids[[1, 2, 3]].tolist()
+    ranked = recommender.rank(Histories.from_lists([[1, 2, 3]], timestamps=[times]), 5)
+    assert (recommender.recommend([ids], 5, timestamps=[times]).ranked.rows == ranked.rows).all()
+    assert (recommender.recommend([ids], 5, timestamps=[times]).ranked.log_scores == ranked.log_scores).all()
+    with_unknown = recommender.recommend([[ids[0], "nowhere", *ids[1:]]], 5, timestamps=[[times[0], 0, *times[1:]]])
+    assert (with_unknown.ranked.log_scores == ranked.log_scores).all()
+
+
 def test_progress_hears_of_every_chunk(monkeypatch):
     heard = []
 

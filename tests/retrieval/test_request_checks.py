@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cobrarec.errors import DataError
-from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_unknown
+from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
 
 
 @pytest.mark.parametrize("k", [0, -3, 2.5, True, "10", None])
@@ -36,3 +36,13 @@ def test_another_policy_for_unknown_items_is_refused():
     assert check_unknown("error") == "error"
     with pytest.raises(DataError, match="'skip'"):
         check_unknown("raise")
+
+
+@pytest.mark.parametrize("wrong", [5, [5], [[1, 2], [3]], [[1]], [[1, 2], [3.5, 4]], [["1", "2"], [3, 4]]])
+def test_timestamps_that_do_not_pair_with_the_items_are_refused(wrong):
+    with pytest.raises(DataError, match="timestamps"):
+        check_timestamps(wrong, [["a", "b"], ["c", "d"]])
+
+
+def test_timestamps_become_whole_seconds():
+    assert check_timestamps([np.array([1, 2]), ()], [["a", "b"], []]) == [[1, 2], []]

@@ -96,8 +96,7 @@ def _lists(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
     starts = range(0, views.num_users, USERS_AT_ONCE)
     for start in screen.track(starts, "lists"):
         part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
-        ids = [recommender.catalog.item_ids[part.of(user)].tolist() for user in range(part.num_users)]
-        lists = recommender.recommend(ids, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        lists = recommender.recommend_to(part, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
         yield from zip(part.user_ids.tolist(), lists, strict=True)
 
 

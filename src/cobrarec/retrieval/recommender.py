@@ -19,7 +19,7 @@ from cobrarec.progress import Progress, Silent
 from cobrarec.retrieval.beam_search import AllowedItems
 from cobrarec.retrieval.list_search import TERMS, ListSearch, Request, has_direct_query
 from cobrarec.retrieval.recommendations import POPULAR, Explanations, RankedLists, Recommendations
-from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_unknown
+from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 DEFAULT_DIRECT_WEIGHT = 0.5
@@ -92,6 +92,7 @@ class Recommender:
         allow: Iterable[Any] | None = None,
         unknown: UnknownPolicy = "skip",
         explain: bool = False,
+        timestamps: Iterable[Any] | None = None,
     ) -> Recommendations:
         """The best k items for each history.
 
@@ -102,15 +103,34 @@ class Recommender:
             allow: the only items that lists may hold.
             unknown: `skip` leaves out ids that the catalog lacks, `error` refuses them.
             explain: add `why` to each recommendation.
+            timestamps: when each item of each history was taken, in seconds since 1970, for models that read times (`day_gap`,
+                `month`); without them times are unknown.
 
         Raises:
-            DataError: k below 1, one history given where several are expected, or an unknown id with `unknown="error"`.
+            DataError: k below 1, one history given where several are expected, an unknown id with `unknown="error"`, or timestamps
+                that do not pair with the items.
         """
-        k, unknown = check_k(k), check_unknown(unknown)
-        rows = [self._rows(history, unknown) for history in check_histories(histories)]
-        views = Histories.from_lists(rows)
-        ranked = self._rank(views, k, (self.direct_weight,), self._allowed(exclude, allow, unknown), explain=explain)[0]
-        nearest = self._nearest_history_rows(views, ranked) if explain else None
+        k, unknown, lists = check_k(k), check_unknown(unknown), check_histories(histories)
+        if timestamps is None:
+            views = Histories.from_lists([self._rows(history, unknown) for history in lists])
+        else:
+            views = self._timed_histories(lists, check_timestamps(timestamps, lists), unknown)
+        return self.recommend_to(views, k, exclude=exclude, allow=allow, unknown=unknown, explain=explain)
+
+    def recommend_to(
+        self,
+        histories: Histories,
+        k: int = 10,
+        *,
+        exclude: Iterable[Any] | None = None,
+        allow: Iterable[Any] | None = None,
+        unknown: UnknownPolicy = "skip",
+        explain: bool = False,
+    ) -> Recommendations:
+        """`recommend` for histories that are catalog rows already, with times where they have them; `unknown` concerns the filters."""
+        k = check_k(k)
+        ranked = self._rank(histories, k, (self.direct_weight,), self._allowed(exclude, allow, unknown), explain=explain)[0]
+        nearest = self._nearest_history_rows(histories, ranked) if explain else None
         return Recommendations(ranked, self.catalog.item_ids, self.semantic_ids.codes, self.score_formula, nearest)
 
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
@@ -184,6 +204,14 @@ class Recommender:
         if unknown == "skip":
             ids = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)]
         return self.catalog.rows(ids, unknown)
+
+    def _timed_histories(self, histories: list[Any], timestamps: list[list[int]], unknown: UnknownPolicy) -> Histories:
+        """Rows with the times of the items that the catalog knows."""
+        pairs = [
+            [(int(row), time) for item, time in zip(history, times, strict=True) for row in self._rows([item], unknown)]
+            for history, times in zip(histories, timestamps, strict=True)
+        ]
+        return Histories.from_lists([[row for row, _ in pair] for pair in pairs], timestamps=[[time for _, time in pair] for pair in pairs])
 
     def _allowed(self, exclude: Iterable[Any] | None, allow: Iterable[Any] | None, unknown: UnknownPolicy) -> AllowedItems | None:
         if exclude is None and allow is None:

@@ -34,7 +34,27 @@ def check_histories(histories: Any) -> list[Any]:
             raise DataError(
                 f"The histories hold {history!r} where one list of item ids per user was expected. Give `[[id, id, ...]]` for one user."
             )
-    return lists
+    return [list(history) for history in lists]
+
+
+def check_timestamps(timestamps: Any, histories: list[Any]) -> list[list[int]]:
+    """Seconds since 1970 of every item of `histories`.
+
+    Raises:
+        DataError: anything but one whole number per item.
+    """
+    try:
+        times = [list(seconds) for seconds in timestamps]
+    except TypeError:
+        raise DataError(f"The timestamps are {timestamps!r}, expected one list of seconds since 1970 per history.") from None
+    lengths, expected = [len(seconds) for seconds in times], [len(history) for history in histories]
+    if lengths != expected:
+        raise DataError(f"The timestamps have lengths {lengths[:5]} where the histories have {expected[:5]}. Give one time per item.")
+    for seconds in times:
+        for value in seconds:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise DataError(f"The timestamps hold {value!r}, expected whole seconds since 1970.")
+    return [[int(value) for value in seconds] for seconds in times]
 
 
 def check_unknown(unknown: Any) -> UnknownPolicy:
