@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from safetensors import safe_open
 
 from cobrarec.config import Config, parse_config
 from cobrarec.data.sources import predictable_world
@@ -27,17 +26,10 @@ def small_world(num_users: int = 60, num_items: int = 48, seed: int = 0) -> tupl
     return predictable_world(num_users=num_users, num_items=num_items, seed=seed)
 
 
-def artifact_contents(run: Path) -> dict[str, Any]:
-    """What each file of a run's artifact holds; a safetensors header's metadata has no order of its own."""
-    contents: dict[str, Any] = {}
-    for path in sorted((run / "artifact").rglob("*")):
-        name = str(path.relative_to(run / "artifact"))
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="np") as file:
-                contents[name] = {key: file.get_tensor(key).tobytes() for key in file.keys()} | (file.metadata() or {})  # noqa: SIM118
-        elif path.is_file() and path.name != "manifest.json":
-            contents[name] = path.read_bytes()
-    return contents
+def artifact_contents(run: Path) -> dict[str, bytes]:
+    """What each file of a run's artifact holds, but for the manifest."""
+    files = (path for path in (run / "artifact").rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.relative_to(run / "artifact")): path.read_bytes() for path in files}
 
 
 def differing(first: Path, second: Path) -> set[str]:

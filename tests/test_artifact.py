@@ -1,7 +1,9 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,7 +13,11 @@ from cobrarec.artifact_manifest import file_hash, write_manifest
 from cobrarec.config import RunOptions
 from cobrarec.data.item_texts import item_texts
 from cobrarec.errors import ArtifactError
+from cobrarec.prepared import load_prepared
+from cobrarec.progress import Silent
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.run_folder import RunFolder
+from cobrarec.run_steps import artifact_step, semantic_ids_step, train_step
 from small_run import small_config, small_world
 
 
@@ -20,6 +26,25 @@ def fitted(tmp_path_factory) -> tuple[Path, Recommender]:
     folder = tmp_path_factory.mktemp("artifact") / "run"
     recommender = pipeline.fit(*small_world(), folder, small_config(), RunOptions(seed=3))
     return folder / "artifact", recommender
+
+
+@pytest.mark.parametrize("model", [{}, {"exact_catalog_limit": 10}], ids=["exact", "centroids"])
+def test_what_is_loaded_gives_the_lists_of_what_was_saved(tmp_path, model):
+    """The one that was saved comes straight from training and has never been on a disk; three of its items are cold."""
+    items, interactions = small_world()
+    cold = items["item_id"].slice(0, 3)
+    taken = interactions.filter(pc.invert(pc.is_in(interactions["item_id"], cold)))
+    pipeline.prepare(items, taken, tmp_path, small_config(model=model))
+    prepared = load_prepared(RunFolder(tmp_path))
+    identified = semantic_ids_step(prepared, Silent())
+    trained = train_step(prepared, identified, RunOptions(), Silent())
+    trained = dataclasses.replace(trained, recommender=trained.recommender.with_settings(direct_weight=0.2, num_beams=4))
+    loaded = load_artifact(artifact_step(prepared, identified, trained))
+    histories = prepared.histories.select(np.arange(20))
+    first, second = trained.recommender.rank(histories, 48), loaded.rank(histories, 48)
+    assert np.array_equal(first.rows, second.rows)
+    assert np.array_equal(first.log_scores, second.log_scores)
+    assert loaded.recommend([[]], 5)[0] == trained.recommender.recommend([[]], 5)[0]
 
 
 def test_the_loaded_recommender_gives_the_same_lists(fitted):

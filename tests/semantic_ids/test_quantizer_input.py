@@ -32,8 +32,17 @@ def test_items_without_training_interactions_are_treated_like_new_ones() -> None
 
 
 def test_the_text_tells_what_is_bought_together() -> None:
-    _, rows, text_only, _ = QuantizerInput.fit(embeddings(), themed_histories(40, 400), CONFIG, 0)
-    assert (rows[:, :8] * text_only[:, :8]).sum(axis=1).mean() > 0.5
+    x = embeddings()
+    inputs, rows, text_only, _ = QuantizerInput.fit(x, themed_histories(40, 400), CONFIG, 0)
+    for told in (text_only, inputs.text_only(x)):
+        assert (rows[:, :8] * told[:, :8]).sum(axis=1).mean() > 0.5
+
+
+def test_text_that_tells_nothing_is_not_helped_by_what_the_item_itself_was_bought_with() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
+    _, rows, text_only, _ = QuantizerInput.fit(x, themed_histories(40, 400), CONFIG, 0)
+    apart = rows[:, :8] - rows[:, :8].mean(axis=0)
+    assert (apart * text_only[:, :8]).sum(axis=1).mean() < 0.02
 
 
 def test_text_alone_is_the_unit_length_embedding() -> None:

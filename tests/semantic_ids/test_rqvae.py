@@ -6,6 +6,7 @@ from themed_catalogs import blobs
 
 from cobrarec.config import RqvaeConfig, SemanticIdsConfig
 from cobrarec.progress import Silent
+from cobrarec.semantic_ids import rqvae
 from cobrarec.semantic_ids.rqvae import Rqvae, RqvaeNetwork, nearest_code, restart_dead_codes, rqvae_loss
 
 CONFIG = RqvaeConfig(hidden_dims=(12,), latent_dim=6, num_steps=200, batch_size=64)
@@ -40,7 +41,7 @@ def test_the_reconstruction_is_decoded_from_the_codewords() -> None:
 def test_the_gradient_goes_straight_through_to_the_encoder_and_not_into_the_codebooks() -> None:
     net, x = network(), torch.randn(9, 8, generator=torch.Generator().manual_seed(1))
     (net(x).reconstruction - x).square().mean().backward()
-    assert all(float(p.grad.abs().sum()) > 0 for p in net.encoder.parameters())
+    assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in net.encoder.parameters())
     assert net.codebooks.grad is None or float(net.codebooks.grad.abs().sum()) == 0
 
 
@@ -78,6 +79,17 @@ def test_dead_codes_restart_at_residuals_and_the_others_stay() -> None:
     assert torch.equal(after[used], before[used])
     assert any(torch.equal(after[1, 3], residual) for residual in residuals[:, 1])
     assert float(optimizer.state[net.codebooks]["exp_avg"][1, 3].abs().sum()) == 0
+
+
+def test_training_brings_dead_codes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_far_away(net: RqvaeNetwork, x: torch.Tensor, seed: int) -> None:
+        with torch.no_grad():
+            net.codebooks.fill_(1000.0)[:, 0] = 0.0
+
+    monkeypatch.setattr(rqvae, "_start_codebooks", start_far_away)
+    settings = CONFIG.model_copy(update={"restart_every": 20})
+    _, codes = Rqvae.fit(blobs(256, 16)[0], SemanticIdsConfig(num_levels=2, codebook_size=8, rqvae=settings), 0, Silent())
+    assert len(np.unique(codes[:, 0])) >= 6
 
 
 def test_training_lowers_the_error_and_uses_the_codes() -> None:

@@ -101,6 +101,20 @@ def test_validation_sees_the_averaged_weights_and_changes_nothing(tmp_path: Path
     assert not torch.equal(plain.dense_scale, model.dense_scale)
 
 
+def test_steps_read_centroids_of_the_present_vectors_and_the_result_bears_its_own(tmp_path: Path) -> None:
+    config = small_config()
+    config = config.model_copy(update={"model": config.model.model_copy(update={"exact_catalog_limit": 10, "num_centroids": 2})})
+    model, seen = small_model(config), []
+    job = TrainingJob(tmp_path, on_step=lambda step: seen.append(model.centroids.get_buffer("mean").clone()))
+    train_model(model, small_histories(), config, RunOptions(device="cpu"), job)
+    assert seen[0].abs().sum() > 0
+    assert torch.equal(seen[1], seen[0])
+    assert not torch.equal(seen[6], seen[5]), "another epoch began"
+    kept = model.centroids.get_buffer("mean").clone()
+    model.refresh_evidence()
+    assert torch.equal(model.centroids.get_buffer("mean"), kept)
+
+
 def test_the_log_has_a_line_per_epoch(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"event": "epoch", "epoch": 1, "of": "an older run"}\n{"event": "prepared"}\n')

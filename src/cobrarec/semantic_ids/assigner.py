@@ -16,7 +16,7 @@ from cobrarec.semantic_ids.quantizer import Quantizer, effective_codebook_size
 from cobrarec.semantic_ids.quantizer_input import QuantizerInput
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
-FORMAT = 1
+FORMAT = 2
 FILE = "code_assigner.safetensors"
 Floats = npt.NDArray[np.float32]
 
@@ -43,7 +43,9 @@ class CodeAssigner:
         arrays = {f"input.{name}": array for name, array in self.inputs.arrays().items()}
         if self.quantizer is not None:
             arrays |= {f"quantizer.{name}": np.ascontiguousarray(array) for name, array in self.quantizer.arrays().items()}
-        save_file(arrays, folder / FILE, {"format": str(FORMAT), "config": self.config.model_dump_json()})
+        # one key, because a header's keys have no fixed order: the same assigner gives the same bytes
+        about = {"format": FORMAT, "config": self.config.model_dump(mode="json")}
+        save_file(arrays, folder / FILE, {"about": json.dumps(about, sort_keys=True)})
 
     @classmethod
     def load(cls, folder: Path) -> "CodeAssigner":
@@ -56,11 +58,11 @@ class CodeAssigner:
 
         try:
             with safe_open(folder / FILE, framework="np") as file:
-                header = file.metadata()
+                header = json.loads(file.metadata()["about"])
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            if header["format"] != str(FORMAT):
+            if header["format"] != FORMAT:
                 raise ArtifactError(f"{folder / FILE} is of format {header['format']}, expected {FORMAT}.")
-            config = SemanticIdsConfig.model_validate(json.loads(header["config"]))
+            config = SemanticIdsConfig.model_validate(header["config"])
             inputs = QuantizerInput.from_arrays(_below("input.", arrays))
             quantizer = _quantizer_class(config).from_arrays(_below("quantizer.", arrays), config) if config.num_levels else None
             return cls(config, inputs, quantizer)
