@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,18 @@ def _row(key: str, field: FieldInfo) -> str:
 
 
 def _values(field: FieldInfo) -> str:
-    limits = [f"{SYMBOLS[type(rule)][1]} {getattr(rule, SYMBOLS[type(rule)][0]):g}" for rule in field.metadata if type(rule) in SYMBOLS]
-    kind = _kind(field.annotation)
+    return _limited(_kind(field.annotation), field.metadata)
+
+
+def _limited(kind: str, rules: Sequence[Any]) -> str:
+    limits = [f"{SYMBOLS[type(rule)][1]} {getattr(rule, SYMBOLS[type(rule)][0]):g}" for rule in rules if type(rule) in SYMBOLS]
     return ", ".join([kind, " and ".join(limits)] if limits else [kind])
 
 
 def _kind(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _limited(_kind(arguments[0]), arguments[1].metadata)
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):

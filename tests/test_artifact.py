@@ -28,7 +28,7 @@ def fitted(tmp_path_factory) -> tuple[Path, Recommender]:
     return folder / "artifact", recommender
 
 
-@pytest.mark.parametrize("model", [{}, {"exact_catalog_limit": 10}], ids=["exact", "centroids"])
+@pytest.mark.parametrize("model", [{}, {"exact_catalog_limit": 40, "num_centroids": 2}], ids=["exact", "centroids"])
 def test_what_is_loaded_gives_the_lists_of_what_was_saved(tmp_path, model):
     """The one that was saved comes straight from training and has never been on a disk; three of its items are cold."""
     items, interactions = small_world()

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,20 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path):
         write_text(path, "half \ud800")
     assert path.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_an_interruption_between_the_two_renames_leaves_the_old_folder(artifact, monkeypatch):
+    rename, calls = os.replace, []
+
+    def interrupted(source, target):
+        calls.append(target)
+        if Path(source).name == ".artifact.partial":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replace_folder(artifact) as partial:
+        (partial / "new").write_text("new")
+    assert len(calls) == 3
+    assert (artifact / "a.npy").read_bytes() == b"abc"
+    assert [path.name for path in artifact.parent.iterdir()] == ["artifact"]

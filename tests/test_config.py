@@ -57,12 +57,23 @@ def test_an_unknown_key_names_the_nearest(key, nearest):
         {"data": {"split": "last-three"}},
         {"loss": {"dense_negatives": "all"}},
         {"model": 3},
+        {"training": {"learning_rate": float("inf")}},
+        {"training": {"gradient_clip": float("nan")}},
+        {"model": {"decoder": {"dropout": 0.999999}}},
     ],
 )
 def test_a_wrong_type_or_range_names_the_key_and_what_was_given(values):
-    section, inner = next(iter(values.items()))
-    key = f"{section}.{next(iter(inner))}" if isinstance(inner, dict) else section
+    key, inner = next(iter(values.items()))
+    while isinstance(inner, dict):
+        name, inner = next(iter(inner.items()))
+        key = f"{key}.{name}"
     with pytest.raises(ConfigError, match=re.escape(f"`{key}` in my.yaml")):
+        parse_config(values, "my.yaml")
+
+
+@pytest.mark.parametrize("values", [{"training": {"betas": [0.9, 1.0]}}, {"semantic_ids": {"rqvae": {"hidden_dims": [64, -5]}}}])
+def test_one_element_out_of_range_is_refused(values):
+    with pytest.raises(ConfigError, match=r"`\w+\.[\w.]+\.1` in my.yaml"):
         parse_config(values, "my.yaml")
 
 

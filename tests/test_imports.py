@@ -16,7 +16,7 @@ import cobrarec
 
 PACKAGE = Path(cobrarec.__file__).parent
 ORDER = (
-    {"errors", "config", "progress"},
+    {"errors", "config", "config_checks", "progress"},
     {"data"},
     {"semantic_ids"},
     {"model"},

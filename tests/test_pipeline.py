@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import cobrarec
 from cobrarec import pipeline
 from cobrarec.config import RunOptions, load_config
-from cobrarec.errors import ArtifactError, CollapseError, ConfigError, Interrupted, MachineError, RunError
+from cobrarec.errors import ArtifactError, CollapseError, ConfigError, DataError, Interrupted, MachineError, RunError, UserError
 from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
 
@@ -246,3 +247,53 @@ def test_files_and_tables_in_memory_give_the_same_run(fitted, tmp_path):
 def test_a_missing_artifact_is_told(tmp_path):
     with pytest.raises(ArtifactError):
         cobrarec.load(tmp_path)
+
+
+def short_world():
+    """Three interactions a user: after the last two nothing is left to learn from."""
+    items, interactions = small_world()
+    table = interactions.to_pandas().groupby("user_id", sort=False).head(3)
+    return items, table
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": {"decoder": {"num_heads": 3}}}, "num_heads"),
+        ({"model": {"item": {"kind": "text-encoder"}}, "loss": {"direct_negatives": "catalog"}}, "direct_negatives"),
+        ({"model": {"item": {"kind": "text-encoder", "text_encoder": {"tokenizer": "/nowhere"}}}}, "tokenizer"),
+        ({"model": {"exact_catalog_limit": 5, "item_evidence": "exact"}}, "exact_catalog_limit"),
+    ],
+)
+def test_settings_that_cannot_work_leave_nothing_behind_and_the_folder_free(tmp_path, changes, told):
+    with pytest.raises(UserError, match=told):
+        pipeline.fit(*small_world(), tmp_path / "run", small_config(**changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_tables_without_anything_to_learn_leave_nothing_behind(tmp_path):
+    with pytest.raises(DataError, match="nothing to learn"):
+        pipeline.fit(*short_world(), tmp_path / "run", small_config())
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(tmp_path, fitted):
+    with pytest.raises(ConfigError, match="GPU"):
+        pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(device="cuda"))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match="GPU"):
+        cobrarec.load(fitted / "artifact", device="cuda:0")
+
+
+def test_settings_can_be_given_as_nested_mappings(tmp_path):
+    pipeline.prepare(*small_world(), tmp_path / "run", {"model": {"dim": 24, "decoder": {"num_heads": 4}}})
+    assert load_config(tmp_path / "run" / "config.yaml").model.dim == 24
+    with pytest.raises(ConfigError, match=r"`model\.dims`.*`model\.dim`"):
+        pipeline.prepare(*small_world(), tmp_path / "other", {"model": {"dims": 24}})
+
+
+@pytest.mark.parametrize(("words", "told"), [({"split": "tset"}, "tset"), ({"ks": ()}, "ks"), ({"ks": (0,)}, "k is")])
+def test_what_cannot_be_evaluated_is_refused(fitted, words, told):
+    with pytest.raises(DataError, match=told):
+        cobrarec.evaluate(fitted, **words)

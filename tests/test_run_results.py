@@ -10,7 +10,7 @@ from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
 from cobrarec.run_results import DIRECT_WEIGHTS, baselines, choose_direct_weight, examples, held_out_of, shown_metrics
-from small_run import small_config, small_world
+from small_run import SMALL, small_config, small_world
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,18 @@ def test_examples_are_the_lists_that_recommend_gives(run):
         listed = [item["item_id"] for item in record["items"]]
         assert listed == [item.item_id for item in recommender.recommend([history], 4)[0]]
         assert prepared.catalog.titles[int(prepared.catalog.rows([listed[0]])[0])] == record["items"][0]["title"]
+
+
+def test_examples_read_the_times_of_a_model_that_was_trained_on_them(tmp_path):
+    decoder = {**SMALL["model"]["decoder"], "day_gap": True, "month": True}
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(model={"decoder": decoder}))
+    prepared, recommender = load_prepared(RunFolder(tmp_path / "run")), load_artifact(tmp_path / "run" / "artifact")
+    valid = prepared.split.valid
+    ranked = recommender.rank(valid.histories, 10)
+    users = valid.histories.user_ids.tolist()
+    for record in examples(prepared, recommender):
+        scores = [item["score"] for item in record["items"]]
+        assert scores == ranked.scores[users.index(record["user_id"])].tolist()
 
 
 def test_the_mean_list_length_is_shown_where_lists_are_short():

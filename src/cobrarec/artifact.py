@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
@@ -34,6 +35,7 @@ from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.semantic_ids.assigner import CodeAssigner
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder
+from cobrarec.training.job import resolve_device
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,16 @@ def load_artifact(folder: Path | str, device: str = "cpu") -> Recommender:
 
     Args:
         folder: the folder `artifact` of a run.
-        device: where to compute, as torch names it.
+        device: where to compute, as torch names it; `auto` takes a GPU where there is one.
 
     Raises:
         ArtifactError: the artifact is damaged, altered or of another version.
+        ConfigError: a GPU is asked for and there is none.
     """
-    folder = Path(folder)
+    folder, place = Path(folder), resolve_device(device)
     manifest = verify_files(folder)
     try:
-        return _load(folder, manifest, device)
+        return _load(folder, manifest, place)
     except UserError as error:
         raise ArtifactError(f"{folder} cannot be read: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -117,7 +120,7 @@ def verify_artifact(folder: Path | str) -> dict[str, Any]:
     return verify_files(Path(folder))
 
 
-def _load(folder: Path, manifest: dict[str, Any], device: str) -> Recommender:
+def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recommender:
     config = load_config(folder / "config.yaml")
     catalog = Catalog.load(folder, config.data)
     semantic_ids = SemanticIds.load(folder)

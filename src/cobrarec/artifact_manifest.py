@@ -46,8 +46,10 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             os.replace(folder, old)
         os.replace(partial, folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        for left_over in (partial, old):
+            shutil.rmtree(left_over, ignore_errors=True)
 
 
 def write_manifest(folder: Path, split: str, model: dict[str, Any]) -> None:

@@ -6,18 +6,21 @@ say where and how long to work. Unknown keys are refused and the nearest known k
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cobrarec.errors import ConfigError
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""From 0 to below 1."""
+
 
 class Section(BaseModel):
     """A frozen part of the configuration; the text under each field is its documentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class DataConfig(Section):
@@ -52,7 +55,7 @@ class TextConfig(Section):
 class RqvaeConfig(Section):
     """The residual-quantized autoencoder."""
 
-    hidden_dims: tuple[int, ...] = (256, 128)
+    hidden_dims: tuple[Annotated[int, Field(ge=1)], ...] = (256, 128)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
     latent_dim: int = Field(default=32, ge=2)
     """Width of what is quantized."""
@@ -110,7 +113,7 @@ class TextEncoderConfig(Section):
     """Attention heads."""
     feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, le=0.99)
     """Dropout."""
 
 
@@ -121,7 +124,7 @@ class ItemConfig(Section):
     """`projection`: trained projection of the frozen text embedding. `text-encoder`: the paper's encoder, trained end to end."""
     id_embedding: bool = True
     """Add a trained embedding per item; for new items a regression from their text stands in."""
-    embedding_dropout: float = Field(default=0.3, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.3, ge=0, le=0.99)
     """Dropout on the item vectors that enter the decoder."""
     text_encoder: TextEncoderConfig = TextEncoderConfig()
     """Settings of the kind `text-encoder`."""
@@ -136,7 +139,7 @@ class DecoderConfig(Section):
     """Attention heads."""
     feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, le=0.99)
     """Dropout."""
     max_history: int = Field(default=30, ge=1)
     """Most recent items that are read."""
@@ -213,7 +216,7 @@ class TrainingConfig(Section):
     """Learning rate of the id embeddings relative to the rest."""
     scale_rate_factor: float = Field(default=10.0, gt=0)
     """Learning rate of temperatures and gains relative to the rest."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Share, Share] = (0.9, 0.98)
     """AdamW's decay rates."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decay of matrices, embeddings excluded."""

@@ -6,23 +6,25 @@ run folder; the separate functions compose to the same as `fit`.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import write_text
-from cobrarec.config import Config, RunOptions, load_config
-from cobrarec.errors import UserError
+from cobrarec.config import Config, RunOptions, load_config, parse_config
+from cobrarec.errors import DataError, UserError
 from cobrarec.prepared import Prepared, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
 from cobrarec.report import write_report
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.retrieval.request_checks import check_k
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
 from cobrarec.run_results import KS, baselines, evaluate_rankers, examples, held_out_of, protocol
 from cobrarec.run_steps import Identified, artifact_step, semantic_ids_step, train_step
+from cobrarec.training.checkpoint import read_state
 
-Split = Literal["valid", "test"]
+SPLITS = ("valid", "test")
 TRAINING_SHARE = 0.8
 """Of the time that a limit leaves after the semantic IDs; the rest is for the choice of the fusion weight and the metrics."""
 SHORTEST_TRAINING = 0.01
@@ -33,7 +35,7 @@ def fit(
     items: Any,
     interactions: Any,
     out: Path | str,
-    config: Config | Path | str | None = None,
+    config: Config | Mapping[str, Any] | Path | str | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
@@ -43,7 +45,8 @@ def fit(
         items: table of items, a path (parquet, CSV, JSONL) or a pandas, polars or arrow table: `item_id` and any attributes.
         interactions: table of interactions: `user_id`, `item_id`, and `position` or `timestamp` for the order.
         out: folder of the run, made anew.
-        config: hyper-parameters, a YAML file of them, or the name of a packaged one; default: those of `options.like`, else the defaults.
+        config: hyper-parameters: a `Config`, nested settings, a YAML file, or the name of a packaged configuration; default: those of
+            `options.like`, else the defaults.
         options: seed, device, time limit, whether to go on with a stopped run, whether to read the test split at the end.
         progress: told how far it is.
 
@@ -61,13 +64,13 @@ def fit(
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
             identified = semantic_ids_step(prepared, progress)
+            _train(prepared, identified, _with_time_left(options, start), progress)
         except UserError:
-            if is_new:
+            if is_new and read_state(run.checkpoints) is None:
                 run.clear()
             raise
-        _train(prepared, identified, _with_time_left(options, start), progress)
         recommender = load_artifact(run.artifact)
-        splits: list[Split] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
+        splits: list[str] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
         _store_metrics(prepared, recommender, splits, progress)
         write_text(run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
         write_report(run.path)
@@ -78,7 +81,7 @@ def prepare(
     items: Any,
     interactions: Any,
     out: Path | str,
-    config: Config | Path | str | None = None,
+    config: Config | Mapping[str, Any] | Path | str | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -119,7 +122,7 @@ def train(run_folder: Path | str, options: RunOptions | None = None, progress: P
 
 def evaluate(
     run_folder: Path | str,
-    split: Split = "valid",
+    split: str = "valid",
     *,
     ks: Sequence[int] = KS,
     include_history: bool = False,
@@ -139,7 +142,13 @@ def evaluate(
 
     Raises:
         RunError: there is no artifact, or the run held nothing out.
+        DataError: another split than these two, or list lengths that are no counts.
     """
+    if split not in SPLITS:
+        raise DataError(f"The split is {split!r}, expected 'valid' or 'test'.")
+    if not ks:
+        raise DataError("`ks` is empty, expected list lengths such as (5, 10).")
+    ks = [check_k(k) for k in ks]
     run, progress = RunFolder(run_folder), progress or Silent()
     with machine_limits():
         prepared = load_prepared(run)
@@ -166,23 +175,29 @@ def _train(prepared: Prepared, identified: Identified, options: RunOptions, prog
     return artifact_step(prepared, identified, trained)
 
 
-def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[Split], progress: Progress) -> dict[str, Any]:
-    """Evaluate on `splits`, write them into `metrics.json` beside what is there, and return them alone."""
+def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[str], progress: Progress) -> dict[str, Any]:
+    """Evaluate on `splits`, write them into `metrics.json` beside what is there, and return them alone.
+
+    `users` is the number of validation users; `test_users`, which a split by time makes another one, stands beside the test.
+    """
     run = prepared.run
-    metrics: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
-    metrics |= read_json(run.metrics_file) or {}
-    shown: dict[str, Any] = {"protocol": metrics["protocol"], "users": 0}
+    stored: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
+    stored |= read_json(run.metrics_file) or {}
     rankers = {"cobra": recommender, **baselines(prepared, progress)} if splits else {}
+    shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
     for split in splits:
         shown["users"] = held_out_of(prepared, split).num_users
-        shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
-    write_text(run.metrics_file, json.dumps(metrics | shown, indent=2) + "\n")
+        stored["users" if split == "valid" else "test_users"] = shown["users"]
+        stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
+    write_text(run.metrics_file, json.dumps(stored, indent=2) + "\n")
     return shown
 
 
-def _resolved(config: Config | Path | str | None, options: RunOptions) -> Config:
+def _resolved(config: Config | Mapping[str, Any] | Path | str | None, options: RunOptions) -> Config:
     if isinstance(config, Config):
         return config
+    if isinstance(config, Mapping):
+        return parse_config(dict(config), "`config`")
     if config is not None:
         return load_config(config)
     if options.like is None:

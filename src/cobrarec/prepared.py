@@ -6,14 +6,16 @@ from typing import Any
 
 from cobrarec.artifact_manifest import write_text
 from cobrarec.config import Config, RunOptions
+from cobrarec.config_checks import check_config
 from cobrarec.data.audit import audit_tables
 from cobrarec.data.catalog import Catalog
 from cobrarec.data.interactions import Histories, read_interactions
-from cobrarec.data.splits import Split, split_histories
+from cobrarec.data.splits import Split, refuse_nothing_to_learn, split_histories
 from cobrarec.data.tables import read_table
 from cobrarec.errors import ConfigError, RunError
 from cobrarec.progress import Progress
 from cobrarec.run_folder import RunFolder, read_json, run_identity
+from cobrarec.training.job import resolve_device
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
         RunError: `run` holds another run, or this one while `options.resume` is off.
     """
     config = settled_config(config, options)
+    check_config(config)
+    resolve_device(options.device)
     items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
     identity = run_identity(config, options.seed, items_table, interactions_table)
     run.refuse_other_run(identity, options.resume)
@@ -46,6 +50,8 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
     catalog = Catalog.from_table(items_table, config.data)
     histories, counts = read_interactions(interactions_table, catalog, config.data)
     split = split_histories(histories, config.data.split)
+    check_config(config, catalog.num_items)
+    refuse_nothing_to_learn(split.train)
     audit = audit_tables(catalog, histories, counts, split)
     with run.writing(run.prepared) as folder:
         catalog.save(folder)

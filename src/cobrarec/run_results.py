@@ -102,9 +102,8 @@ def examples(prepared: Prepared, recommender: Recommender, k: int = 10) -> list[
     def item(row: int) -> dict[str, Any]:
         return {"item_id": catalog.item_ids[[row]].tolist()[0], "title": catalog.titles[row]}
 
-    ids = [catalog.item_ids[histories.of(int(user))].tolist() for user in drawn]
     records = []
-    for user, items in zip(drawn.tolist(), recommender.recommend(ids, k, explain=True), strict=True):
+    for user, items in zip(drawn.tolist(), recommender.recommend_to(histories.select(drawn), k, explain=True), strict=True):
         rows = catalog.rows([recommendation.item_id for recommendation in items])
         listed = [dataclasses.asdict(one) | {"title": catalog.titles[row]} for one, row in zip(items, rows, strict=True)]
         target = None if split.valid is None else item(int(split.valid.targets_of(user)[0]))

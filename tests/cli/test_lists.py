@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cobrarec import pipeline
-from cobrarec.cli.lists import list_records, lists_table, read_ids, why_text
+from cobrarec.cli.lists import list_records, read_ids, why_text
 from cobrarec.errors import DataError
 from small_run import small_config, small_world
 
@@ -18,18 +18,7 @@ def recommender(tmp_path_factory):
     return pipeline.fit(items, interactions, tmp_path_factory.mktemp("lists") / "run", small_config(training={"num_epochs": 1}))
 
 
-def test_ids_come_back_with_their_own_type(recommender):
-    lists = recommender.recommend([[1, 2], []], 3)
-    table = lists_table([(7, lists[0]), (8, lists[1])], recommender)
-    assert table.schema.field("item_id").type == pa.int64()
-    assert table.schema.field("user_id").type == pa.int64()
-    assert table["user_id"].to_pylist() == [7, 7, 7, 8, 8, 8]
-    assert set(table["source"].to_pylist()[3:]) == {"popular"}
-    assert lists_table([("a", lists[0])], recommender).schema.field("user_id").type == pa.string()
-
-
-def test_no_users_make_an_empty_table_of_the_same_form(recommender):
-    assert lists_table([], recommender).num_rows == 0
+def test_no_users_make_no_records():
     assert list_records([]) == []
 
 

@@ -73,7 +73,7 @@ def predictions(model, rows, items, target):
             for code in range(ids.codebook_size):
                 child = int(ids.child[level][prefix, code])
                 below = [r for r in range(ids.num_items) if ids.prefix_of_id(level + 1)[ids.id_of_row[r]] == child]
-                one[code] = one[code] + model.evidence_gain[level] * scores[below].logsumexp(0) if below else -torch.inf
+                one[code] = one[code] + model.evidence_gain[level] * scores[below].logsumexp(0) if below else one[code]
         logits.append(one)
         prefix = int(ids.child[level][prefix, codes[level]])
     dense = None

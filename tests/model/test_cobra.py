@@ -119,15 +119,19 @@ def test_the_future_changes_no_earlier_prediction():
 
 
 @torch.no_grad()
-def test_codes_without_items_are_impossible_where_there_is_evidence_and_merely_unlikely_elsewhere():
-    for settings, is_possible in (({}, False), (PAPER, True)):
-        model = small_model(3, **settings)
-        for level, logits in enumerate(model(small_batch(model)).sparse_logits):
-            rows = small_batch(model)
-            prefixes = model.tables.prefix_of_rows(level, rows.rows[rows.is_target])
-            empty = model.tables.child(level)[prefixes] < 0
-            assert torch.isfinite(logits[~empty]).all()
-            assert torch.isfinite(logits[empty]).all() == (is_possible or not empty.any())
+def test_codes_without_items_get_no_evidence_and_keep_what_the_head_says():
+    model = small_model(3)
+    batch = small_batch(model)
+    with_evidence = model(batch).sparse_logits
+    model.evidence_gain.zero_()
+    some_empty = False
+    for level, (logits, plain) in enumerate(zip(with_evidence, model(batch).sparse_logits, strict=True)):
+        prefixes = model.tables.prefix_of_rows(level, batch.rows[batch.is_target])
+        empty = model.tables.child(level)[prefixes] < 0
+        some_empty |= bool(empty.any())
+        assert torch.equal(logits[empty], plain[empty])
+        assert not torch.isclose(logits[~empty], plain[~empty]).any()
+    assert some_empty
 
 
 @torch.no_grad()

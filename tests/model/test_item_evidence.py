@@ -31,10 +31,11 @@ def test_exact_evidence_equals_brute_force(num_levels):
         assert torch.allclose(sums, _brute_force(ids, unit, _queries(), bias, level), atol=1e-4)
 
 
-def test_children_without_items_get_minus_infinity_and_no_nan_on_the_way_back():
+def test_children_without_items_get_no_evidence_and_give_no_gradient():
     sums, gain = torch.tensor([[1.0, 2.0]], requires_grad=True), torch.tensor(0.0, requires_grad=True)
     logits = evidence_logits(sums, torch.tensor([[1, -1, 0]]), gain)
-    assert logits.tolist() == [[0.0, -torch.inf, 0.0]]
+    assert logits.tolist() == [[0.0, 0.0, 0.0]]
+    assert evidence_logits(sums, torch.tensor([[1, -1, 0]]), torch.tensor(2.0)).tolist() == [[4.0, 0.0, 2.0]]
     torch.nn.functional.cross_entropy(logits, torch.tensor([0])).backward()
     assert torch.isfinite(sums.grad).all()
     assert torch.isfinite(gain.grad)

@@ -3,9 +3,7 @@ import torch
 from small_models import WORDS, token_table
 
 from cobrarec.config import ItemConfig
-from cobrarec.errors import ConfigError
 from cobrarec.model import text_encoder
-from cobrarec.model.item_tokenizer import TokenTable
 from cobrarec.model.text_encoder import TextEncoder
 
 
@@ -62,9 +60,3 @@ def test_an_empty_text_has_a_vector():
 
 def test_the_tokens_are_not_saved_with_the_weights():
     assert "tokens" not in _encoder().state_dict()
-
-
-def test_heads_that_do_not_divide_the_width_are_refused():
-    settings = ItemConfig.model_validate(WORDS)
-    with pytest.raises(ConfigError, match="multiple of"):
-        TextEncoder(settings, 9, TokenTable(token_table().ids, 50))

@@ -51,8 +51,10 @@ def test_few_beams_keep_the_best_prefixes_level_by_level(num_levels, codebook_si
 
 
 @LEVELS
-def test_probabilities_are_over_all_codes_so_missing_prefixes_are_not_renormalized(num_levels, codebook_size):
-    recommender = make_recommender(num_levels, codebook_size, item_evidence="off")
+@pytest.mark.parametrize("evidence", ["auto", "off"])
+def test_probabilities_are_over_all_codes_so_missing_prefixes_are_not_renormalized(num_levels, codebook_size, evidence):
+    recommender = make_recommender(num_levels, codebook_size, seed=99, item_evidence=evidence)
+    recommender.model.evidence_gain.data.fill_(0.1)  # so that what no item has keeps a share that one can see
     ids = recommender.semantic_ids
     beams = _search(recommender, some_histories(3), ids.num_ids)
     total = torch.logsumexp(beams.log_probs, 1)

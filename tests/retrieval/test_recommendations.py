@@ -103,3 +103,25 @@ def test_all_lists_are_as_wide_as_asked_for_and_marked_where_they_end():
     assert np.isneginf(ranked.log_scores[ends]).all()
     assert (ranked.sources[ends] == -1).all()
     assert (ranked.scores[ends] == 0).all()
+
+
+def test_a_table_of_the_lists_holds_what_the_records_say():
+    recommender = make_recommender()
+    lists = recommender.recommend([["B001", "B002"], [], ["B003"]], 4)
+    table = lists.to_arrow(["u", "v", "w"])
+    assert table.schema.names == ["user_id", "rank", "item_id", "score", "source"]
+    records = [(user, r.rank, r.item_id, r.score, r.source) for user, one in zip("uvw", lists, strict=True) for r in one]
+    assert [tuple(row.values()) for row in table.to_pylist()] == records
+    assert {row["source"] for row in table.to_pylist() if row["user_id"] == "v"} == {"popular"}
+    assert lists.to_arrow()["user_id"].to_pylist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_no_users_and_no_items_make_an_empty_table_of_the_same_form():
+    recommender = make_recommender()
+    whole = recommender.recommend([["B001"]], 4).to_arrow(["u"])
+    assert recommender.recommend([["B001"]], 4, allow=[]).to_arrow(["u"]).schema == whole.schema
+    assert recommender.recommend([], 4).to_arrow().num_rows == 0
+
+
+def test_lists_show_themselves_briefly():
+    assert repr(_listed(make_recommender())) == "Recommendations(3 lists of up to 8 items)"

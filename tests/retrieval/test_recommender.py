@@ -147,11 +147,10 @@ def test_unknown_items_are_skipped_or_refused():
         recommender.recommend([["B001"]], 5, exclude=["nope"], unknown="error")
 
 
-def test_ids_of_another_type_are_unknown_and_the_error_says_so():
-    recommender = make_recommender()
-    assert recommender.recommend([[1, 2]], 5)[0][0].source == "popular"
+@pytest.mark.parametrize("unknown", ["skip", "error"])
+def test_a_history_of_ids_of_another_type_is_refused_and_the_error_says_so(unknown):
     with pytest.raises(DataError, match="str"):
-        recommender.recommend([[1, 2]], 5, unknown="error")
+        make_recommender().recommend([[1, 2]], 5, unknown=unknown)
 
 
 def test_item_ids_come_back_in_the_callers_type():
@@ -200,7 +199,8 @@ def test_the_score_formula_names_its_terms():
     recommender = make_recommender()
     assert "direct" in recommender.score_formula
     assert "direct" not in recommender.with_settings(direct_weight=0.0).score_formula
-    assert "best ID" in recommender.with_settings(fusion="top-id").score_formula
+    assert "best ID alone" in recommender.with_settings(fusion="top-id").score_formula
+    assert "beams" not in recommender.with_settings(fusion="top-id").score_formula
     assert make_recommender(**PAPER).direct_weight == 0
 
 
@@ -260,3 +260,13 @@ def test_the_catalogs_row_order_does_not_break_ties():
     hashes = recommender.catalog.tie_breakers(recommender.info.seed)
     assert (np.argsort(hashes) == np.argsort(ranks)).all()
     assert torch.is_tensor(recommender._search.tie_ranks)
+
+
+def test_filters_of_another_type_are_refused_and_single_ids_of_one_are_left_out():
+    recommender = make_recommender()
+    with pytest.raises(DataError, match="float"):
+        recommender.recommend([[1.0, 2.0]], 3)
+    with pytest.raises(DataError, match="int"):
+        recommender.recommend([["B001"]], 3, exclude=[7])
+    mixed, plain = recommender.recommend([["B001", 7, None]], 3), recommender.recommend([["B001"]], 3)
+    assert (mixed.ranked.rows == plain.ranked.rows).all()

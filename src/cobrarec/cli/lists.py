@@ -12,7 +12,7 @@ from cobrarec.artifact import load_artifact
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.tables import id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
-from cobrarec.retrieval.recommendations import Recommendation
+from cobrarec.retrieval.recommendations import Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
     screen.message(f"{command.artifact}: split {split}, {SPLIT_NOTES.get(split, 'trained on the time before its validation')}")
     settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
     recommender = recommender.with_settings(**settings, **({"include_history": True} if command.include_history else {}))
-    users = list(_lists(recommender, command, screen))
+    parts = list(_parts(recommender, command, screen))
     if command.out is not None:
-        write_table(lists_table(users, recommender), command.out)
-        screen.message(f"{len(users):,} lists written to {command.out}")
-    elif command.json:
+        write_table(pa.concat_tables([lists.to_arrow(user_ids) for user_ids, lists in parts]), command.out)
+        screen.message(f"{sum(len(lists) for _, lists in parts):,} lists written to {command.out}")
+        return
+    users = [(user_id, items) for user_ids, lists in parts for user_id, items in zip(user_ids, lists, strict=True)]
+    if command.json:
         screen.json(list_records(users))
     else:
         _show(users, recommender, command.explain, screen)
@@ -47,21 +49,6 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
 def list_records(users: Users) -> list[dict[str, Any]]:
     """`[{"user_id", "items": [{"item_id", "score", "rank", "semantic_id", "source", "why"}]}]`."""
     return [{"user_id": user_id, "items": [dataclasses.asdict(item) for item in items]} for user_id, items in users]
-
-
-def lists_table(users: Users, recommender: Recommender) -> pa.Table:
-    """`user_id, rank, item_id, score, source`, one row a recommendation, users in the order of the input."""
-    rows = [(user_id, item) for user_id, items in users for item in items]
-    item_type = recommender.catalog.table.schema.field("item_id").type
-    return pa.table(
-        {
-            "user_id": pa.array([user_id for user_id, _ in rows], _id_type([user_id for user_id, _ in users])),
-            "rank": pa.array([item.rank for _, item in rows], pa.int64()),
-            "item_id": pa.array([item.item_id for _, item in rows], item_type),
-            "score": pa.array([item.score for _, item in rows], pa.float64()),
-            "source": pa.array([item.source for _, item in rows], pa.string()),
-        }
-    )
 
 
 def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None:
@@ -81,23 +68,23 @@ def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None
     return ids
 
 
-def _lists(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[Any, list[Recommendation]]]:
+def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[list[Any], Recommendations]]:
+    """User ids (None for a history without a user) and their lists, part by part."""
     exclude, allow = read_ids(command.exclude, recommender), read_ids(command.allow, recommender)
     explain = command.explain or command.json
     if command.histories is None:
         history = [recommender.catalog.parse_id(item) for item in command.item]
         _tell_unknown([item for item in history if not len(recommender.catalog.rows([item], "skip"))], screen)
-        lists = recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
-        yield None, lists[0]
+        yield [None], recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
         return
     table = read_table(command.histories, "histories table")
     views, counts = read_histories(table, recommender.catalog, command.unknown)
     _tell_unknown(counts.unknown_items, screen, counts.num_unknown)
-    starts = range(0, views.num_users, USERS_AT_ONCE)
+    starts = range(0, max(1, views.num_users), USERS_AT_ONCE)  # a table without users gives one part without lists
     for start in screen.track(starts, "lists"):
         part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
         lists = recommender.recommend_to(part, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
-        yield from zip(part.user_ids.tolist(), lists, strict=True)
+        yield part.user_ids.tolist(), lists
 
 
 def _tell_unknown(items: Sequence[Any], screen: "Screen", count: int | None = None) -> None:
@@ -133,10 +120,6 @@ def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
         nearest = why["nearest_history_item"]
         parts.append(f"near {titles.get(nearest, nearest)}")
     return ", ".join(parts)
-
-
-def _id_type(ids: Sequence[Any]) -> pa.DataType:
-    return pa.int64() if ids and isinstance(ids[0], int) else pa.string()
 
 
 def _text(path: Path) -> str:

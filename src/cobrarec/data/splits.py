@@ -165,3 +165,9 @@ def _later_targets(histories: Histories, cuts: npt.NDArray[np.int64]) -> tuple[H
     rows = histories.rows[places[targets[is_evaluated[users[targets]]]]]
     offsets = np.concatenate([[0], np.cumsum(num_targets[is_evaluated])]).astype(np.int64)
     return HeldOut(_with_ends(histories, cuts).select(is_evaluated), offsets, rows), is_evaluated
+
+
+def refuse_nothing_to_learn(train: Histories) -> None:
+    """Raise DataError where no training history has an item to predict from another."""
+    if train.lengths.max(initial=0) < 2:
+        raise DataError("No user has two training interactions: there is nothing to learn from. Give longer histories or another split.")

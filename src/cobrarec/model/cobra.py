@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cobrarec.config import LossConfig, ModelConfig
-from cobrarec.errors import ConfigError
+from cobrarec.config_checks import can_scan_catalog, check_model, check_negatives
 from cobrarec.model.batch import NUM_DAY_GAPS, NUM_MONTHS, Batch, Sampling
 from cobrarec.model.cobra_output import CobraOutput
 from cobrarec.model.decoder import BeamCache, Cache, Decoder
@@ -79,7 +79,7 @@ class Cobra(nn.Module):
     @property
     def scans_catalog(self) -> bool:
         """Whether every item's vector is affordable in every step."""
-        return self.item_encoder.cheap and self.item_encoder.num_items <= self.config.exact_catalog_limit
+        return can_scan_catalog(self.config, self.item_encoder.num_items)
 
     @property
     def dense_temperature(self) -> Float[Tensor, ""]:
@@ -160,13 +160,8 @@ class Cobra(nn.Module):
         Raises:
             ConfigError: `catalog` negatives, where the catalog cannot be encoded in every step.
         """
+        check_negatives(self.config, loss, self.item_encoder.num_items)
         scans = self.scans_catalog
-        for name, negatives in (("dense", loss.dense_negatives), ("direct", loss.direct_negatives)):
-            if negatives == "catalog" and not scans:
-                raise ConfigError(
-                    f"`loss.{name}_negatives` is `catalog`, which needs `model.item.kind: projection` and at most "
-                    f"`model.exact_catalog_limit` = {self.config.exact_catalog_limit} items; choose `sampled` or `batch`."
-                )
         used = [(self.dense_head, loss.dense_negatives), (self.direct_head, loss.direct_negatives)]
         kinds = {kind for head, kind in used if head is not None}
         if scans and (self.evidence == "exact" or kinds & {"bucket", "catalog", "auto"}):
@@ -234,7 +229,7 @@ class Cobra(nn.Module):
         queries = direct_query * self.direct_scale
         if self.centroids is not None:
             return self.centroids.log_sums(self.tables, queries)[1:]
-        return exact_log_sums(self.tables, items.unit.index_select(0, self.tables.bucket_rows), queries, items.direct_bias)[1:]
+        return exact_log_sums(self.tables, items.unit_in_order(self.tables.bucket_rows), queries, items.direct_bias)[1:]
 
     def code_logits(
         self,
@@ -243,7 +238,7 @@ class Cobra(nn.Module):
         prefixes: Int[Tensor, "batch beams"],
         mass: Sequence[Tensor | None] | None,
     ) -> Float[Tensor, "batch beams codes"]:
-        """Logits of all codes of `level`; codes that no item has below the prefix are -inf where there is evidence.
+        """Logits of all codes of `level`; codes that no item has below the prefix get no evidence.
 
         Args:
             level: the level whose code comes next.
@@ -325,20 +320,6 @@ def _zero_embedding(num: int, dim: int) -> nn.Embedding:
 
 
 def _check(config: ModelConfig, semantic_ids: SemanticIds, item_encoder: ItemEncoder) -> None:
-    if config.dim % config.decoder.num_heads:
-        raise ConfigError(f"`model.dim` is {config.dim}, expected a multiple of `model.decoder.num_heads` = {config.decoder.num_heads}.")
-    if not config.use_dense and not semantic_ids.num_levels:
-        raise ConfigError("`model.use_dense` is false and `semantic_ids.num_levels` is 0: nothing is left to predict; turn one of them on.")
+    check_model(config, semantic_ids.num_levels, item_encoder.num_items)
     if semantic_ids.num_items != item_encoder.num_items:
         raise ValueError(f"semantic_ids has {semantic_ids.num_items} items, item_encoder {item_encoder.num_items}.")
-    wants_evidence = config.item_evidence in ("exact", "centroids")
-    if wants_evidence and not (config.direct_query and config.use_dense):
-        raise ConfigError(
-            f"`model.item_evidence` is `{config.item_evidence}`, which needs `model.direct_query` and `model.use_dense`; "
-            "choose `auto` or `off`."
-        )
-    if config.item_evidence == "exact" and not (item_encoder.cheap and item_encoder.num_items <= config.exact_catalog_limit):
-        raise ConfigError(
-            f"`model.item_evidence` is `exact`, which needs `model.item.kind: projection` and at most `model.exact_catalog_limit` = "
-            f"{config.exact_catalog_limit} items; choose `auto` or `centroids`."
-        )

@@ -40,8 +40,8 @@ def exact_log_sums(
 def evidence_logits(
     log_sums: Float[Tensor, "batch prefixes"], child: Int[Tensor, "batch choices"], gain: Float[Tensor, ""]
 ) -> Float[Tensor, "batch choices"]:
-    """gain * log-sum of each child prefix; -inf (after the product, so that no gradient turns NaN) where there is none."""
-    return (gain * log_sums.gather(1, child.clamp(min=0))).masked_fill(child < 0, -torch.inf)
+    """gain * log-sum of each child prefix; 0 where there is none: beam search removes what no item has, without renormalizing."""
+    return (gain * log_sums.gather(1, child.clamp(min=0))).masked_fill(child < 0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,14 @@ class ItemVectors:
         """The vectors at length 1: what queries are compared with."""
         return unit_vectors(self.vectors)
 
+    def unit_in_order(self, rows: Int[Tensor, " num_items"]) -> Float[Tensor, "num_items dim"]:
+        """The unit vectors in the order of `rows`, kept for the next call with the same tensor: every request needs them."""
+        kept: tuple[Tensor, Tensor] | None = self.__dict__.get("_in_order")
+        if kept is None or kept[0] is not rows:
+            kept = rows, self.unit.index_select(0, rows)
+            self.__dict__["_in_order"] = kept
+        return kept[1]
+
     def to(self, device: torch.device | str) -> "ItemVectors":
         """The same vectors on `device`."""
         return ItemVectors(self.vectors.to(device), self.dense_bias.to(device), self.direct_bias.to(device))

@@ -5,7 +5,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cobrarec.config import ItemConfig
-from cobrarec.errors import ConfigError
 from cobrarec.model.decoder import Block
 from cobrarec.model.dropout import dropout
 from cobrarec.model.item_encoder import ItemEncoder
@@ -25,8 +24,7 @@ class TextEncoder(ItemEncoder):
     def __init__(self, config: ItemConfig, dim: int, tokens: TokenTable) -> None:
         super().__init__(config, dim, len(tokens.ids))
         settings = config.text_encoder
-        if dim % settings.num_heads:
-            raise ConfigError(f"`model.dim` is {dim}, expected a multiple of `model.item.text_encoder.num_heads` = {settings.num_heads}.")
+        assert dim % settings.num_heads == 0, "see config_checks.check_model"
         self.dropout = settings.dropout
         self.token_embedding = nn.Embedding(tokens.vocabulary_size, dim)
         self.position_embedding = nn.Embedding(tokens.ids.shape[1], dim)

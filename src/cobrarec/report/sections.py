@@ -315,7 +315,7 @@ def facts_line(run: RunFiles) -> Markup:
     """Return the line under the title: split, protocol, when."""
     manifest = run.manifest or {}
     metrics = run.metrics or {}
-    users = metrics.get("users")
+    users = metrics.get("test_users") if metrics.get("test") else metrics.get("users")
     parts = [
         f"split {manifest['split']}" if manifest.get("split") else None,
         f"{users:,} evaluated users" if isinstance(users, int) else None,

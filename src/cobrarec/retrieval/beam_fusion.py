@@ -43,6 +43,15 @@ class Normalizers:
         return Normalizers(self.beams[users], self.all_items[users])
 
 
+def beam_normalizers(log_probs: Float[Tensor, "batch beams"], tau: float) -> Float[Tensor, " batch"]:
+    """Log of the first softmax's denominator; log_probs: phi, -inf where a user has fewer beams."""
+    return torch.logsumexp(_weighted(log_probs, tau), 1)
+
+
+def _weighted(log_probs: Float[Tensor, "batch beams"], tau: float) -> Float[Tensor, "batch beams"]:
+    return torch.where(torch.isfinite(log_probs), tau * log_probs.double(), -torch.inf)
+
+
 @dataclass(frozen=True)
 class Fused:
     """log Phi in its two parts; their sum is -inf where an item is struck out."""
@@ -90,12 +99,12 @@ def fuse(
     ranked = torch.round(logits / LOG_SCORE_STEP)
     limit = settings.items_per_beam
     nearest = logits if limit is None else torch.where(nearest_per_pair(candidates, ranked, limit), logits, -torch.inf)
-    phi = torch.where(torch.isfinite(log_probs), settings.tau * log_probs.double(), -torch.inf)
+    phi = _weighted(log_probs, settings.tau)
     users = candidates.pairs // beams
     if normalizers is None:
         joint = settings.similarity_softmax == "all"
         over_all = segment_logsumexp(nearest, users, batch) if joint else torch.zeros_like(phi[:, 0])
-        normalizers = Normalizers(beams=torch.logsumexp(phi, 1), all_items=over_all)
+        normalizers = Normalizers(beams=beam_normalizers(log_probs, settings.tau), all_items=over_all)
     if settings.similarity_softmax == "all":
         denominator = normalizers.all_items[users]
     else:

@@ -18,7 +18,7 @@ from torch import Tensor
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.model.cobra import Cobra, ItemVectors
-from cobrarec.retrieval.beam_fusion import Fused, FusionSettings, Normalizers, fuse
+from cobrarec.retrieval.beam_fusion import Fused, FusionSettings, Normalizers, beam_normalizers, fuse
 from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, beam_search, prune
 from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
 from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex
@@ -133,7 +133,7 @@ class ListSearch:
         scan = self.scans and (request.explain or any(request.direct_weights))
         encoded = encode_histories(self.model, self.items, histories, removed, scan)
         if normalizers is None and request.allowed is not None:
-            normalizers = self._find(encoded, num_beams, None, None)[1]
+            normalizers = self._unfiltered_normalizers(encoded, num_beams)
         found, normalizers = self._find(encoded, num_beams, request.allowed, normalizers)
         lists = [self._ordered(found, request, weight) for weight in request.direct_weights]
         missing = (self._num_wanted(removed, histories.num_users, request) - found.num_found()).cpu().numpy()
@@ -177,10 +177,7 @@ class ListSearch:
     ) -> tuple[Found, Normalizers]:
         """Beams, their items and the parts of their scores."""
         removed, states = encoded.removed, encoded.states
-        pruning = prune(self.tables, removed.users, removed.rows, allowed)
-        beams = beam_search(self.model, states, self.tables, num_beams, encoded.mass, pruning)
-        if self.config.fusion == "top-id":
-            beams = Beams(beams.ids[:, :1], beams.log_probs[:, :1], beams.states[:, :1])
+        beams = self._beams(encoded, num_beams, allowed)
         dense = self.model.dense_queries(beams.states, states.last_state)
         ids = beams.ids.flatten()
         places = removed.pairs(beams.ids, self.tables)
@@ -189,6 +186,20 @@ class ListSearch:
         fused, normalizers = fuse(candidates, beams.log_probs, self.settings, kept, normalizers)
         log_direct = self._log_direct(encoded, candidates, ids, places)
         return Found(beams, dense, candidates, fused, fused.log_scores(candidates), log_direct), normalizers
+
+    def _beams(self, encoded: EncodedHistories, num_beams: int, allowed: AllowedItems | None) -> Beams:
+        pruning = prune(self.tables, encoded.removed.users, encoded.removed.rows, allowed)
+        beams = beam_search(self.model, encoded.states, self.tables, num_beams, encoded.mass, pruning)
+        if self.config.fusion == "top-id":
+            return Beams(beams.ids[:, :1], beams.log_probs[:, :1], beams.states[:, :1])
+        return beams
+
+    def _unfiltered_normalizers(self, encoded: EncodedHistories, num_beams: int) -> Normalizers:
+        """Those of the search without filters, whose items are looked at only where the second softmax runs over all of them."""
+        if self.settings.similarity_softmax == "all":
+            return self._find(encoded, num_beams, None, None)[1]
+        over_beams = beam_normalizers(self._beams(encoded, num_beams, None).log_probs, self.settings.tau)
+        return Normalizers(beams=over_beams, all_items=torch.zeros_like(over_beams))
 
     def _log_direct(
         self, encoded: EncodedHistories, candidates: Candidates, ids: Int[Tensor, " num_pairs"], places: tuple[Tensor, Tensor]

@@ -6,6 +6,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from cobrarec.data.catalog import ItemId
 
@@ -160,6 +161,25 @@ class Recommendations(Sequence[list[Recommendation]]):
 
     def __iter__(self) -> Iterator[list[Recommendation]]:
         return (self._records(user) for user in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Recommendations({len(self)} lists of up to {self.ranked.rows.shape[1]} items)"
+
+    def to_arrow(self, user_ids: Sequence[Any] | npt.NDArray[Any] | None = None) -> pa.Table:
+        """`user_id, rank` (from 1)`, item_id, score, source`: one row a recommendation, users in their order, numbered without ids."""
+        users, places = np.nonzero(self.ranked.rows >= 0)
+        named = np.arange(len(self)) if user_ids is None else user_ids
+        ids = pa.array(named, pa.string() if len(named) and isinstance(named[0], str) else pa.int64())
+        item_type = pa.string() if self.item_ids.dtype == object else pa.int64()
+        return pa.table(
+            {
+                "user_id": ids.take(pa.array(users)),
+                "rank": pa.array(places + 1, pa.int64()),
+                "item_id": pa.array(self.item_ids[self.ranked.rows[users, places]], item_type),
+                "score": pa.array(self.ranked.scores[users, places], pa.float64()),
+                "source": pa.array([SOURCES[number] for number in self.ranked.sources[users, places]], pa.string()),
+            }
+        )
 
     @overload
     def __getitem__(self, index: int) -> list[Recommendation]: ...

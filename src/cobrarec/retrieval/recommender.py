@@ -78,8 +78,9 @@ class Recommender:
     @property
     def score_formula(self) -> str:
         """Which terms make a score, in words."""
-        ids = "P(ID) of the best ID" if self.config.fusion == "top-id" else "softmax over beams"
-        phi = f"{ids} x softmax over {self.config.similarity_softmax}"
+        domain = {"bucket": "the items of its ID", "candidates": "its beam's candidates", "all": "all candidates"}
+        phi = f"softmax over {domain[self.config.similarity_softmax]}"
+        phi = f"{phi}, of the best ID alone" if self.config.fusion == "top-id" else f"softmax over beams x {phi}"
         weight = self.direct_weight
         return phi if weight == 0 else f"({phi})^{1 - weight:g} x P(item | direct query)^{weight:g}"
 
@@ -107,8 +108,8 @@ class Recommender:
                 `month`); without them times are unknown.
 
         Raises:
-            DataError: k below 1, one history given where several are expected, an unknown id with `unknown="error"`, or timestamps
-                that do not pair with the items.
+            DataError: k below 1, one history given where several are expected, ids of another type than the catalog's, an unknown
+                id with `unknown="error"`, or timestamps that do not pair with the items.
         """
         k, unknown, lists = check_k(k), check_unknown(unknown), check_histories(histories)
         if timestamps is None:
@@ -199,10 +200,16 @@ class Recommender:
         return ranked
 
     def _rows(self, item_ids: Iterable[Any], unknown: UnknownPolicy) -> npt.NDArray[np.int64]:
-        """Rows of the caller's ids; with `skip`, ids of another type than the catalog's are unknown like any other."""
+        """Rows of the caller's ids; with `skip`, single ids of another type than the catalog's are unknown like any other."""
         ids = [item.item() if isinstance(item, np.generic) else item for item in item_ids]
         if unknown == "skip":
-            ids = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)]
+            known_type = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)]
+            if ids and not known_type:  # a mistake, not a list of unknown items: pandas turns integers beside nulls into floats
+                raise DataError(
+                    f"The item ids are {type(ids[0]).__name__}, such as {ids[0]!r}, but the catalog's are {self.catalog.id_type.__name__}, "
+                    f"such as {self.catalog.item_ids[0]!r}. Give ids of that type."
+                )
+            ids = known_type
         return self.catalog.rows(ids, unknown)
 
     def _timed_histories(self, histories: list[Any], timestamps: list[list[int]], unknown: UnknownPolicy) -> Histories:

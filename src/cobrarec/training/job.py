@@ -59,8 +59,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         ConfigError: `cuda` without a GPU.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("Device cuda was asked for, but this machine or this build of torch has no GPU. Use --device auto or cpu.")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"Device {name} was asked for, but this machine or this build of torch has no GPU. Use --device auto or cpu.")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from cobrarec.config import Config, RunOptions
 from cobrarec.data.interactions import Histories
-from cobrarec.errors import ConfigError, DataError, Interrupted, RunError
+from cobrarec.data.splits import refuse_nothing_to_learn
+from cobrarec.errors import ConfigError, Interrupted, RunError
 from cobrarec.model.batch import Batch, batches_by_length, training_batch, training_windows
 from cobrarec.model.cobra import Cobra
 from cobrarec.model.losses import cobra_loss
@@ -67,11 +68,8 @@ class Trainer:
         self._device = resolve_device(options.device)
         self._model = model.to(self._device)
         self._train, self._config, self._job, self._seed = train, config, job, options.seed
+        refuse_nothing_to_learn(train)
         self._windows = training_windows(train, config.model.decoder.max_history)
-        if len(self._windows) == 0:
-            raise DataError(
-                "No user has two training interactions: there is nothing to learn from. Give longer histories or another split."
-            )
         self._sampling = model.sampling(config.loss)
         self._item_share = self._shares() if config.loss.logq_correction else None
         self._optimizer = build_optimizer(model.parameter_groups(), config.training)
