@@ -10,7 +10,7 @@ import pytest
 from cobrarec import pipeline
 from cobrarec.cli import main
 from cobrarec.errors import Interrupted
-from small_run import small_world, write_small
+from small_run import differing, small_world, write_small
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +180,22 @@ def test_a_closed_pipe_is_no_fault(run):
     assert process.returncode == 0
     assert "Traceback" not in error
     assert "fault" not in error
+
+
+def test_a_fit_that_is_killed_goes_on_to_the_same_artifact(tmp_path):
+    import subprocess
+    import sys
+    import time
+
+    tables = write_small(tmp_path)
+    words = ["fit", *tables, "--training.checkpoint-seconds", "0.001", "--training.num-epochs", "30", "--training.patience", "0"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen([sys.executable, "-m", "cobrarec", *words, "--out", str(killed)], stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (killed / "checkpoints" / "checkpoint.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -9, "it ended before it could be killed"
+    assert main([*words, "--out", str(killed), "--resume"]) == 0
+    assert main([*words, "--out", str(whole)]) == 0
+    assert differing(killed, whole) == set()

@@ -10,6 +10,8 @@ import pytest
 
 from cobrarec import pipeline
 from cobrarec.config import Config, RunOptions
+from cobrarec.prepared import load_prepared
+from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
 
 
@@ -44,6 +46,11 @@ KINDS = {
         "model": {"exact_catalog_limit": 10},
         "loss": {"dense_negatives": "sampled", "direct_negatives": "sampled", "num_sampled": 16, "logq_correction": True},
     },
+    "text encoder": {
+        "semantic_ids": {"quantizer": "rqvae", "num_levels": 2, "signal": "text", "rqvae": {"num_steps": 20, "hidden_dims": [16]}},
+        "model": {"item": {"kind": "text-encoder", "text_encoder": {"vocabulary_size": 100, "max_tokens": 8, "feedforward_dim": 16}}},
+        "training": {"num_epochs": 1},
+    },
 }
 
 
@@ -76,3 +83,28 @@ def test_replacing_a_training_item_is_seen(tmp_path):
     first = fitted(tmp_path / "first", interactions, config)
     second = fitted(tmp_path / "second", replaced(interactions, (3,)), config)
     assert {"popularity.npy", "model.safetensors", "codes.npy"} <= differing(first, second)
+
+
+def later_replaced(interactions: pa.Table, start: int) -> pa.Table:
+    """The table with the items of all interactions from second `start` on set to others at random."""
+    rng = np.random.default_rng(1)
+    rows = interactions.to_pylist()
+    items = sorted({row["item_id"] for row in rows})
+    for row in rows:
+        if row["timestamp"] >= start:
+            row["item_id"] = str(rng.choice([item for item in items if item != row["item_id"]]))
+    return pa.Table.from_pylist(rows, schema=interactions.schema)
+
+
+@pytest.mark.parametrize("what", ["test", "validation and test"])
+def test_a_split_by_time_learns_nothing_from_what_comes_later(tmp_path, what):
+    fixed = {"training": {"patience": 0}, "retrieval": {"direct_weight": 0.5}} if what != "test" else {}
+    config, interactions = small_config(data={"split": "time:0.9"}, **fixed), small_world()[1]
+    first = fitted(tmp_path / "first", interactions, config)
+    cuts = load_prepared(RunFolder(first)).split.cut_times
+    assert cuts is not None
+    second = fitted(tmp_path / "second", later_replaced(interactions, cuts[1] if what == "test" else cuts[0]), config)
+    assert differing(first, second) == set()
+    assert (metrics(first)["valid"] == metrics(second)["valid"]) == (what == "test")
+    assert metrics(first)["test"] != metrics(second)["test"]
+    assert set(metrics(first)) == {"protocol", "users", "test_users", "valid", "test"}

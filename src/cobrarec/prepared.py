@@ -61,6 +61,9 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
     run.write_config(config)
     for line in ("Audit of the tables", *("  " + line for line in audit.lines())):
         progress.message(line)
+    decoder = config.model.decoder
+    if histories.timestamps is None and (decoder.day_gap or decoder.month):
+        progress.message("model.decoder.day_gap and month have no effect: the interactions table has no column timestamp.")
     return load_prepared(run)  # as the separate commands do, so that both ways give the same, byte for byte
 
 

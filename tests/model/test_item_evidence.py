@@ -97,6 +97,9 @@ def test_clusters_lie_inside_their_prefix_and_use_all_centroids():
     prefix = tables.prefix_of_places(1)
     clusters = cluster_of_places(unit[tables.bucket_rows], prefix, 3)
     assert torch.equal(clusters // 3, prefix)
+    for number in range(ids.num_ids):
+        in_prefix = clusters[prefix == number]
+        assert len(in_prefix.unique()) == min(3, len(in_prefix)), f"ID {number} leaves centroids unused"
     assert torch.equal(clusters, cluster_of_places(unit[tables.bucket_rows], prefix, 3))
 
 

@@ -1,11 +1,16 @@
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
-import torch
 from list_worlds import ALL_BEAMS, EVERY_WORLD, READINGS, assert_lists_are, assert_same_list, assert_same_lists, users_of
-from small_world import NUM_ITEMS, PAPER, ids_of, make_recommender, some_histories, with_popularity
+from small_world import NUM_ITEMS, PAPER, ids_of, make_recommender, replaced, some_histories, with_popularity
 
+from cobrarec.config import DataConfig
+from cobrarec.data.catalog import Catalog
 from cobrarec.data.interactions import Histories
 from cobrarec.errors import ConfigError, DataError
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
 def _ids(recommender, lists):
@@ -253,13 +258,20 @@ def test_progress_hears_of_every_chunk(monkeypatch):
     assert heard == [("ranking", 0, 3), ("ranking", 1, 3), ("ranking", 2, 3)]
 
 
-def test_the_catalogs_row_order_does_not_break_ties():
-    recommender = make_recommender()
-    ranks = recommender._tie_ranks
-    assert sorted(ranks.tolist()) == list(range(NUM_ITEMS))
-    hashes = recommender.catalog.tie_breakers(recommender.info.seed)
-    assert (np.argsort(hashes) == np.argsort(ranks)).all()
-    assert torch.is_tensor(recommender._search.tie_ranks)
+@pytest.mark.parametrize("num_levels", [1, 3])
+def test_the_catalogs_row_order_does_not_break_ties(num_levels):
+    one = make_recommender(num_levels, use_dense=False)  # codes alone: all items of an ID score the same
+    order = np.random.default_rng(4).permutation(NUM_ITEMS)
+    ids = SemanticIds.from_codes(one.semantic_ids.codes[order], one.semantic_ids.codebook_size)
+    model = copy.deepcopy(one.model)
+    model.use_semantic_ids(ids)
+    table = one.catalog.table.take(order)
+    parts = {"catalog": Catalog.from_table(table, DataConfig()), "semantic_ids": ids, "model": model}
+    other = replaced(one, **parts, info=dataclasses.replace(one.info, popularity=one.info.popularity[order]))
+    histories = [ids_of(one, some_histories(6).of(user)) for user in range(6)]
+    for ours, theirs in zip(one.recommend(histories, 30), other.recommend(histories, 30), strict=True):
+        assert [item.item_id for item in ours] == [item.item_id for item in theirs]
+        assert len({item.score for item in ours}) < len(ours), "nothing was tied"
 
 
 def test_filters_of_another_type_are_refused_and_single_ids_of_one_are_left_out():

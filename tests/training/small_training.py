@@ -11,6 +11,7 @@ from cobrarec.config import Config, RunOptions, parse_config
 from cobrarec.data.interactions import Histories
 from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
+from cobrarec.model.item_tokenizer import TokenTable
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.training.job import TrainingJob, TrainResult
 from cobrarec.training.trainer import train_model
@@ -37,7 +38,11 @@ def small_histories(seed: int = 0) -> Histories:
 def small_model(config: Config, num_levels: int = 2) -> Cobra:
     generator = np.random.default_rng(1)
     ids = SemanticIds.from_codes(generator.integers(0, 4, (NUM_ITEMS, num_levels)).astype(np.int32), 4)
-    return build_model(config.model, ids, generator.normal(size=(NUM_ITEMS, 10)).astype(np.float32), seed=7)
+    embeddings = generator.normal(size=(NUM_ITEMS, 10)).astype(np.float32)
+    tokens = None
+    if config.model.item.kind == "text-encoder":
+        tokens = TokenTable(generator.integers(1, 30, (NUM_ITEMS, 5)).astype(np.int32), 30)
+    return build_model(config.model, ids, embeddings, tokens, seed=7)
 
 
 class Stop(Exception):  # noqa: N818

@@ -4,9 +4,11 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from cobrarec.config import TextEncoderConfig
 from cobrarec.errors import Interrupted, RunError
 from cobrarec.model.cobra import Cobra
 from training.small_training import Scripted, Stop, assert_same_weights, small_config, stop_at, train_small
@@ -79,6 +81,19 @@ def test_sampled_negatives_and_centroids_resume_too(tmp_path: Path, negatives: s
         train_small(tmp_path / "killed", config, on_step=stop_at(8))
     resumed, _ = train_small(tmp_path / "killed", config, resume=True)
     assert_same_weights(resumed, whole)
+
+
+def test_the_text_encoder_resumes_too_from_a_step_drawn_by_seed(tmp_path: Path) -> None:
+    config = small_config(checkpoint_seconds=1e-9)
+    encoder = TextEncoderConfig(num_heads=2, feedforward_dim=16, dropout=0.2)
+    item = config.model.item.model_copy(update={"kind": "text-encoder", "text_encoder": encoder})
+    config = config.model_copy(update={"model": config.model.model_copy(update={"item": item})})
+    whole, _ = train_small(tmp_path / "whole", config)
+    for number, step in enumerate(np.random.default_rng(5).integers(1, NUM_STEPS, size=3).tolist()):
+        with pytest.raises(Stop):
+            train_small(tmp_path / f"killed-{number}", config, on_step=stop_at(step))
+        resumed, _ = train_small(tmp_path / f"killed-{number}", config, resume=True)
+        assert_same_weights(resumed, whole)
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, whole: Whole) -> None:
