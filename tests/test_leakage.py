@@ -43,7 +43,7 @@ def metrics(run: Path) -> dict[str, Any]:
 KINDS = {
     "default": {},
     "sampled": {
-        "model": {"exact_catalog_limit": 10},
+        "model": {"exact_catalog_limit": 40, "num_centroids": 2},
         "loss": {"dense_negatives": "sampled", "direct_negatives": "sampled", "num_sampled": 16, "logq_correction": True},
     },
     "text encoder": {

@@ -95,3 +95,18 @@ def test_a_run_to_be_like_must_be_finished_and_have_held_something_out(tmp_path)
     final = like_run(tmp_path / "final", split="none", num_epochs=5, direct_weight=0.25)
     with pytest.raises(RunError, match="held nothing out"):
         settled_config(NONE, RunOptions(like=final.path))
+
+
+def test_settings_that_need_times_are_said_to_have_no_effect_without_them(tmp_path):
+    class Heard(Silent):
+        lines: list[str] = []  # noqa: RUF012
+
+        def message(self, text):
+            self.lines.append(text)
+
+    items, interactions = small_world()
+    config = small_config(model={"decoder": {"num_heads": 2, "month": True}})
+    for name, table, said in (("with", interactions, False), ("without", interactions.drop_columns(["timestamp"]), True)):
+        Heard.lines.clear()
+        prepare_run(items, table, RunFolder(tmp_path / name), config, RunOptions(), Heard())
+        assert any("no effect" in line for line in Heard.lines) == said

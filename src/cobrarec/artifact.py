@@ -126,7 +126,6 @@ def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recom
     semantic_ids = SemanticIds.load(folder)
     model = _load_model(folder, config, semantic_ids).to(device)
     items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)
-    model.refresh_evidence(items)
     model.eval()
     info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
     return Recommender(catalog, semantic_ids, model, items, config.retrieval, info)

@@ -29,8 +29,7 @@ def test_each_way_alone_moves_the_words_of_its_own_items(role):
     batch = small_batch(model, BATCH, lengths=(2, 2))
     first = dataclasses.replace(batch, is_target=torch.tensor([[False, True], [False, False]]))
     encoded = model.encode(first).detach()
-    roles = {name: encoded.clone().requires_grad_(name == role) for name in ("inputs", "targets", "negatives")}
-    roles = {name: encoded.clone().requires_grad_(name == f"{role}s") for name in roles}
+    roles = {name: encoded.clone().requires_grad_(name == f"{role}s") for name in ("inputs", "targets", "negatives")}
     loss = cobra_loss(model.predict(first, **roles), first, BATCH)["loss"]
     (gradient,) = torch.autograd.grad(loss, [roles[f"{role}s"]])
     touched = set(first.encoded_rows[gradient.abs().sum(1) > 1e-7].tolist())
