@@ -125,3 +125,26 @@ def test_an_interruption_between_the_two_renames_leaves_the_old_folder(artifact,
     assert len(calls) == 3
     assert (artifact / "a.npy").read_bytes() == b"abc"
     assert [path.name for path in artifact.parent.iterdir()] == ["artifact"]
+
+
+@pytest.mark.parametrize("change", [{"files": {}}, {"split": "none"}, {"model": {"dim": 5}}])
+def test_a_manifest_that_says_something_else_than_was_written_is_refused(artifact, change):
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    (artifact / "manifest.json").write_text(json.dumps({**manifest, **change}))
+    with pytest.raises(ArtifactError, match="own sha256"):
+        verify_files(artifact)
+
+
+def test_a_file_that_the_manifest_does_not_know_is_named_and_a_hidden_one_passed_over(artifact):
+    (artifact / ".DS_Store").write_text("left behind")
+    verify_files(artifact)
+    (artifact / "inner" / "more.npy").write_text("more")
+    with pytest.raises(ArtifactError, match=r"inner/more\.npy is not in the manifest"):
+        verify_files(artifact)
+
+
+def test_all_files_can_be_read_by_whom_the_manifest_can(tmp_path):
+    (tmp_path / "private.safetensors").write_text("weights")
+    (tmp_path / "private.safetensors").chmod(0o600)
+    write_manifest(tmp_path, "none", {})
+    assert (tmp_path / "private.safetensors").stat().st_mode == (tmp_path / "manifest.json").stat().st_mode

@@ -199,3 +199,50 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_artifact(tmp_path):
     assert main([*words, "--out", str(killed), "--resume"]) == 0
     assert main([*words, "--out", str(whole)]) == 0
     assert differing(killed, whole) == set()
+
+
+def test_unknown_filters_are_counted_or_refused(run, capsys):
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--exclude", "zzz", "--json"]
+    assert main(words) == 0
+    assert "1 items of --exclude, such as 'zzz'" in capsys.readouterr().err
+    assert main([*words, "--unknown", "error"]) == 2
+    error = capsys.readouterr().err
+    assert "zzz" in error
+    assert "Left out" not in error
+
+
+def test_a_place_that_cannot_be_written_is_the_users_fault(run, tmp_path, capsys):
+    (tmp_path / "folder.parquet").mkdir()
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--out"]
+    assert main([*words, str(tmp_path / "folder.parquet")]) == 2
+    assert main([*words, "/proc/nowhere/lists.parquet"]) == 2
+    assert main([*words, str(tmp_path / "lists.txt")]) == 2
+    assert main([*words, str(tmp_path / "lists.csv"), "--explain"]) == 2
+    assert "our fault" not in capsys.readouterr().err
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("cobrarec 0.")
+
+
+def test_the_steps_one_by_one_leave_what_fit_leaves(run, tmp_path, capsys):
+    tables, out = write_small(tmp_path), tmp_path / "steps"
+    assert main(["prepare", *tables, "--out", str(out)]) == 0
+    assert main(["semantic-ids", "--run", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / "semantic_ids")
+    assert main(["semantic-ids", "--run", str(out)]) == 0
+    assert "there already" in capsys.readouterr().err
+    assert main(["train", "--run", str(out)]) == 0
+    assert main(["evaluate", "--run", str(out)]) == 0
+    assert differing(run, out) == set()
+    for name in ("metrics.json", "examples.json"):
+        assert (out / name).read_bytes() == (run / name).read_bytes()
+    assert {path.name for path in out.iterdir()} == {path.name for path in run.iterdir()}
+    assert main(["evaluate", "--run", str(out), "--split", "test"]) == 0
+    assert ">Test<" in (out / "report.html").read_text()
+
+
+def test_a_run_that_is_none_is_no_example(tmp_path, capsys):
+    assert main(["fit", *write_small(tmp_path)[:4], "--out", str(tmp_path / "run"), "--split", "none", "--like", "nowhere"]) == 2
+    assert "--like nowhere is no run" in capsys.readouterr().err

@@ -113,3 +113,18 @@ def test_the_demo_is_packaged():
 def test_a_configuration_cannot_be_changed_in_place():
     with pytest.raises(ValidationError):
         Config().model.dim = 3
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Config(modle={}), "`modle` in Config; the nearest known one is `model`"),
+        (lambda: Config(model={"dims": 3}), "`model.dims` in Config; the nearest known one is `model.dim`"),
+        (lambda: RunOptions(sed=1), "`sed` in RunOptions; the nearest known one is `seed`"),
+        (lambda: RunOptions(device="tpu"), "`device` in RunOptions is 'tpu', expected one of 'auto', 'cpu' or 'cuda'"),
+        (lambda: RunOptions(time_limit=-1), "`time_limit` in RunOptions is -1, expected more than 0"),
+    ],
+)
+def test_settings_made_by_hand_are_refused_in_our_words(make, told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        make()

@@ -16,7 +16,7 @@ import cobrarec
 
 PACKAGE = Path(cobrarec.__file__).parent
 ORDER = (
-    {"errors", "config", "config_checks", "progress"},
+    {"errors", "config", "config_checks", "config_errors", "strict_yaml", "progress"},
     {"data"},
     {"semantic_ids"},
     {"model"},

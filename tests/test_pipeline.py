@@ -10,6 +10,7 @@ import cobrarec
 from cobrarec import pipeline
 from cobrarec.config import RunOptions, load_config
 from cobrarec.errors import ArtifactError, CollapseError, ConfigError, DataError, Interrupted, MachineError, RunError, UserError
+from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
 
@@ -151,7 +152,7 @@ def test_collapse_leaves_nothing_behind_unless_it_is_allowed(tmp_path):
 
 
 def test_split_none_trains_on_everything_as_long_as_the_run_it_is_like(fitted, tmp_path):
-    recommender = pipeline.fit(*small_world(), tmp_path / "final", options=RunOptions(like=fitted, test=True))
+    recommender = pipeline.fit(*small_world(), tmp_path / "final", options=RunOptions(like=fitted))
     chosen = json.loads((fitted / "checkpoints" / "choices.json").read_text())
     config = load_config(tmp_path / "final" / "config.yaml")
     assert config.training.num_epochs == chosen["num_epochs"]
@@ -297,3 +298,26 @@ def test_settings_can_be_given_as_nested_mappings(tmp_path):
 def test_what_cannot_be_evaluated_is_refused(fitted, words, told):
     with pytest.raises(DataError, match=told):
         cobrarec.evaluate(fitted, **words)
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.lines = []
+
+    def message(self, text):
+        self.lines.append(text)
+
+
+def test_a_time_limit_that_is_too_short_is_said_to_have_been(tmp_path):
+    heard = Heard()
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(training={"num_epochs": 500}), RunOptions(time_limit=0.001), heard)
+    assert any("The time limit ended training after" in line for line in heard.lines)
+    assert any(line.startswith("All took") for line in heard.lines)
+
+
+def test_a_final_run_says_what_it_took_over_and_reads_no_test(tmp_path, fitted):
+    heard, options = Heard(), RunOptions(like=fitted)
+    pipeline.prepare(*small_world(), tmp_path / "run", small_config(data={"split": "none"}), options, heard)
+    assert any(line.startswith("Split none:") and str(fitted) in line for line in heard.lines)
+    with pytest.raises(ConfigError, match="no test"):
+        pipeline.fit(*small_world(), tmp_path / "x", small_config(data={"split": "none"}), RunOptions(like=fitted, test=True))

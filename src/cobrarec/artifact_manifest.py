@@ -16,7 +16,7 @@ from typing import Any
 
 from cobrarec.errors import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -54,15 +54,18 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
 def write_manifest(folder: Path, split: str, model: dict[str, Any]) -> None:
     """Write `manifest.json` over all files that are in `folder`; `model` is free text and numbers for a reader."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    manifest = {
+    names = _file_names(folder)
+    manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "split": split,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model,
         "files": {name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names},
     }
+    manifest["sha256"] = _own_hash(manifest)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    for name in names:  # some libraries write files that only their owner may read
+        shutil.copymode(folder / MANIFEST, folder / name)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -80,14 +83,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         known = f"this cobrarec reads {FORMAT_VERSION}"
         raise ArtifactError(f"{folder} has format version {version}, {known}; use the cobrarec that wrote it, or fit again.")
-    if not isinstance(manifest.get("files"), dict):
-        raise ArtifactError(f"{folder / MANIFEST} lists no files; {again}")
+    if not isinstance(manifest.get("files"), dict) or manifest.get("sha256") != _own_hash(manifest):
+        raise ArtifactError(f"{folder / MANIFEST} is altered: it does not bear its own sha256; {again}")
     return manifest
+
+
+def _own_hash(manifest: dict[str, Any]) -> str:
+    """sha256 of all that the manifest says but this."""
+    said = json.dumps({name: value for name, value in manifest.items() if name != "sha256"}, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _file_names(folder: Path) -> list[str]:
+    """All files but the manifest and hidden ones, which file managers leave behind."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST and not path.name.startswith("."))
+    return sorted(str(path.relative_to(folder)) for path in paths)
 
 
 def verify_files(folder: Path) -> dict[str, Any]:
     """Compare every file with the manifest, which is returned; raises ArtifactError naming the first one that differs."""
     manifest = read_manifest(folder)
+    foreign = sorted(set(_file_names(folder)) - set(manifest["files"]))
+    if foreign:
+        raise ArtifactError(f"{folder} is altered: {foreign[0]} is not in the manifest; remove it, or copy the artifact again.")
     for name, expected in manifest["files"].items():
         path = folder / name
         if not path.is_file():

@@ -4,20 +4,35 @@ Hyper-parameters (`Config`) are apart from run options (`RunOptions`): the first
 say where and how long to work. Unknown keys are refused and the nearest known key is named.
 """
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cobrarec.config_errors import explain
 from cobrarec.errors import ConfigError
+from cobrarec.strict_yaml import load_yaml
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 """From 0 to below 1."""
 
 
-class Section(BaseModel):
+if TYPE_CHECKING:
+    _Refusing = type
+else:
+
+    class _Refusing(type(BaseModel)):
+        """Turns the validator's error into ours where a section is made by hand: `Config(...)`, `RunOptions(...)`."""
+
+        def __call__(self, *arguments: Any, **values: Any) -> Any:
+            try:
+                return super().__call__(*arguments, **values)
+            except ValidationError as error:
+                raise ConfigError(" ".join(explain(one, self.__name__, known_keys(self)) for one in error.errors())) from None
+
+
+class Section(BaseModel, metaclass=_Refusing):
     """A frozen part of the configuration; the text under each field is its documentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -312,7 +327,7 @@ def parse_config(values: dict[str, Any], source: str = "the configuration") -> C
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(e, source) for e in error.errors())) from None
+        raise ConfigError(" ".join(explain(one, source, known_keys()) for one in error.errors())) from None
 
 
 def load_config(source: str | Path) -> Config:
@@ -320,7 +335,7 @@ def load_config(source: str | Path) -> Config:
     packaged = {file.stem: file for file in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
     path = packaged.get(str(source), Path(source))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(f"No configuration {path}. Give a YAML file or one of the packaged names: {', '.join(packaged)}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -333,11 +348,3 @@ def load_config(source: str | Path) -> Config:
 def dump_config(config: Config) -> str:
     """The resolved configuration as YAML, every field present."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def _explain(error: Any, source: str) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
-        return f"Unknown setting `{key}` in {source}; the nearest known one is `{near[0]}`"
-    return f"Setting `{key}` in {source} is {error['input']!r}: {error['msg']}"

@@ -72,8 +72,10 @@ def fit(
         recommender = load_artifact(run.artifact)
         splits: list[str] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
         _store_metrics(prepared, recommender, splits, progress)
-        write_text(run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
         write_report(run.path)
+        if options.time_limit is not None and time.monotonic() - start > 60 * options.time_limit:
+            minutes = (time.monotonic() - start) / 60
+            progress.message(f"All took {minutes:.1f} min, the limit was {options.time_limit:g}: what is not training alone takes longer.")
     return recommender
 
 
@@ -91,8 +93,8 @@ def prepare(
         prepare_run(items, interactions, RunFolder(out), _resolved(config, options), options, progress or Silent())
 
 
-def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, progress: Progress | None = None) -> None:
-    """The second step of `fit`.
+def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, progress: Progress | None = None) -> Path:
+    """The second step of `fit`; the folder with the IDs is returned.
 
     Raises:
         CollapseError: the IDs do not tell the items apart, and neither the settings nor `allow_collapse` permit that.
@@ -104,7 +106,10 @@ def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, pro
         if allow_collapse and not prepared.config.semantic_ids.allow_collapse:
             run.write_config(_allowing_collapse(prepared.config))
             prepared = load_prepared(run)
+        if run.semantic_ids.exists():
+            (progress or Silent()).message(f"{run.semantic_ids} is there already and stays as it is.")
         semantic_ids_step(prepared, progress or Silent())
+    return run.semantic_ids
 
 
 def train(run_folder: Path | str, options: RunOptions | None = None, progress: Progress | None = None) -> Path:
@@ -124,11 +129,11 @@ def evaluate(
     run_folder: Path | str,
     split: str = "valid",
     *,
-    ks: Sequence[int] = KS,
+    ks: Sequence[int] | int = KS,
     include_history: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Metrics of a run's artifact and of the baselines on a split; the usual ones are stored in `metrics.json` too.
+    """Metrics of a run's artifact and of the baselines on a split; the usual ones are stored in `metrics.json` and the report too.
 
     Args:
         run_folder: a run with an artifact.
@@ -146,16 +151,18 @@ def evaluate(
     """
     if split not in SPLITS:
         raise DataError(f"The split is {split!r}, expected 'valid' or 'test'.")
+    ks = [check_k(k) for k in ([ks] if isinstance(ks, int) else ks)]
     if not ks:
         raise DataError("`ks` is empty, expected list lengths such as (5, 10).")
-    ks = [check_k(k) for k in ks]
     run, progress = RunFolder(run_folder), progress or Silent()
     with machine_limits():
         prepared = load_prepared(run)
         run.require("artifact", f"cobrarec train --run {run.path}")
         recommender = load_artifact(run.artifact)
         if tuple(ks) == KS and not include_history:
-            return _store_metrics(prepared, recommender, [split], progress)
+            shown = _store_metrics(prepared, recommender, [split], progress)
+            write_report(run.path)
+            return shown
         rankers = {"cobra": recommender, **baselines(prepared, progress)}
         masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
         results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
@@ -172,7 +179,9 @@ def _train(prepared: Prepared, identified: Identified, options: RunOptions, prog
     if options.resume and prepared.run.artifact.exists():
         return prepared.run.artifact
     trained = train_step(prepared, identified, options, progress)
-    return artifact_step(prepared, identified, trained)
+    folder, run = artifact_step(prepared, identified, trained), prepared.run
+    write_text(run.examples_file, json.dumps(examples(prepared, trained.recommender), indent=2, ensure_ascii=False) + "\n")
+    return folder
 
 
 def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[str], progress: Progress) -> dict[str, Any]:

@@ -38,6 +38,9 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
         RunError: `run` holds another run, or this one while `options.resume` is off.
     """
     config = settled_config(config, options)
+    if options.like is not None:
+        training, weight = config.training, config.retrieval.direct_weight
+        progress.message(f"Split none: {training.num_epochs} epochs, weight of the direct query {weight:g}, as in {options.like}.")
     check_config(config)
     resolve_device(options.device)
     items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
@@ -88,6 +91,8 @@ def settled_config(config: Config, options: RunOptions) -> Config:
                 f"--like {options.like} decides the epochs of split none, but the split is {config.data.split}; add --split none."
             )
         return config
+    if options.test:
+        raise ConfigError("Split none holds nothing out, so that there is no test to read; leave --test away.")
     if options.like is None:
         raise ConfigError("Split none holds nothing out that could choose the number of epochs; name a run that did with --like RUN.")
     chosen = choices_of(RunFolder(options.like))

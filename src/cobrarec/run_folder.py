@@ -24,7 +24,9 @@ from cobrarec.errors import MachineError, RunError
 OWN_FOLDERS = ("prepared", "semantic_ids", "checkpoints", "artifact")
 OWN_NAMES = (*OWN_FOLDERS, "config.yaml", "metrics.json", "log.jsonl", "examples.json", "report.html")
 _MACHINE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE}
-_PLACE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}
+_PLACE_ERRNOS = {
+    getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ELOOP", "ENAMETOOLONG")
+}
 _ROWS_AT_ONCE = 10_000
 _OUT_OF_MEMORY = "The memory is spent; use a machine with more of it, or a smaller `training.targets_per_batch`."
 

@@ -45,3 +45,9 @@ def test_why_is_told_in_one_line():
     nothing = {"beam_probability": None, "cosine": None, "nearest_history_item": None}
     assert why_text({"semantic_id": (), "why": nothing}, {}) == ""
     assert why_text({"semantic_id": (1,), "why": None}, {}) == ""
+
+
+@pytest.mark.parametrize("word", ["nosuch.csv", "nosuch.txt", "some/where", "."])
+def test_a_word_that_looks_like_a_file_and_is_none_is_refused(recommender, word):
+    with pytest.raises(DataError, match="neither a file nor an item's id"):
+        read_ids([word], recommender)

@@ -222,3 +222,12 @@ def test_an_unknown_suffix_is_not_written(tmp_path):
     with pytest.raises(DataError, match=".xlsx, expected one of"):
         write_table(TABLE, tmp_path / "a.xlsx")
     assert os.listdir(tmp_path) == []
+
+
+def test_lists_come_back_from_csv_and_brackets_that_are_no_lists_stay_text(tmp_path):
+    lists = [["Stories", "a, b"], None, ["x"], []]
+    table = pa.table({"item_id": list("abcd"), "categories": lists, "title": ["[new]", "[a", "b]", "[1]"]})
+    write_table(table, tmp_path / "t.csv")
+    read = read_table(tmp_path / "t.csv", "items table")
+    assert read["categories"].to_pylist() == lists
+    assert read["title"].to_pylist() == ["[new]", "[a", "b]", "[1]"]

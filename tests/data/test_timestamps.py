@@ -103,3 +103,9 @@ def test_positions_are_numbers_or_text_of_numbers():
 def test_times_that_order_nothing_may_be_unknown():
     column = pa.chunked_array([[None, str(SECOND)], [None]])
     assert read_seconds(column, "timestamp", "interactions table").seconds.tolist() == [UNKNOWN_TIME, SECOND, UNKNOWN_TIME]
+
+
+@pytest.mark.parametrize("value", [99999999999999999999999.0, -1e30, 3e11])
+def test_a_time_beyond_all_years_is_refused_with_its_row(value):
+    with pytest.raises(DataError, match="data row 3"):
+        read_times(pa.chunked_array([pa.array([1e9, 1.1e9, value, 1.2e9])]), "timestamp", "interactions table")

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from cobrarec.cli.parsing import parse
+from cobrarec import __version__
 from cobrarec.errors import Interrupted, MachineError, UserError
 
 
@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if words == ["--version"]:
+        print(f"cobrarec {__version__}")
+        return 0
     try:
         return _run(words)
     except UserError as error:
@@ -35,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    from cobrarec.cli.parsing import parse  # in here, so that Ctrl-C while it loads is caught like any other
+
     command = parse(words)
     from cobrarec.cli.screen import Screen
     from cobrarec.run_folder import machine_limits

@@ -121,7 +121,7 @@ class SemanticIds:
         """Build the IDs; the health card is shown as it goes."""
         from cobrarec import pipeline
 
-        pipeline.build_semantic_ids(self.run_folder, allow_collapse=self.allow_collapse, progress=screen)
+        screen.line(str(pipeline.build_semantic_ids(self.run_folder, allow_collapse=self.allow_collapse, progress=screen)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +235,8 @@ class Recommend:
             raise ConfigError("Give either --histories FILE or --item ID (once per item of one history).")
         if self.k < 1:
             raise ConfigError(f"--k is {self.k}, expected at least 1.")
+        if self.out is not None and (self.json or self.explain):
+            raise ConfigError("--out writes a table without reasons; print them with --json or --explain instead, or leave these away.")
         recommend(self, screen)
 
 

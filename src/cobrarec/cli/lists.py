@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cobrarec.artifact import load_artifact
 from cobrarec.data.interactions import read_histories
-from cobrarec.data.tables import id_array, id_column, read_table, write_table
+from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
 from cobrarec.retrieval.recommendations import Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
@@ -29,6 +30,8 @@ Users = list[tuple[Any, list[Recommendation]]]
 
 def recommend(command: "Recommend", screen: "Screen") -> None:
     """Load the artifact, recommend as `command` says, then print or write the lists."""
+    if command.out is not None:
+        check_suffix(command.out)
     recommender = load_artifact(command.artifact)
     split = recommender.info.split
     screen.message(f"{command.artifact}: split {split}, {SPLIT_NOTES.get(split, 'trained on the time before its validation')}")
@@ -39,7 +42,7 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
         write_table(pa.concat_tables([lists.to_arrow(user_ids) for user_ids, lists in parts]), command.out)
         screen.message(f"{sum(len(lists) for _, lists in parts):,} lists written to {command.out}")
         return
-    users = [(user_id, items) for user_ids, lists in parts for user_id, items in zip(user_ids, lists, strict=True)]
+    users = [(user_id, items) for user_ids, lists in parts for user_id, items in zip(user_ids.tolist(), lists, strict=True)]
     if command.json:
         screen.json(list_records(users))
     else:
@@ -52,44 +55,63 @@ def list_records(users: Users) -> list[dict[str, Any]]:
 
 
 def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None:
-    """Item ids given one by one or as files (a table with `item_id`, or text with one id a line); None for none given."""
+    """Item ids given one by one or as files (a table with `item_id`, or text with one id a line); None for none given.
+
+    Raises:
+        DataError: a word that is neither an item's id nor a file but looks like one, or a file that cannot be read.
+    """
     if not words:
         return None
     ids: list[Any] = []
     for word in words:
         path = Path(word)
-        if not path.is_file():
-            ids.append(recommender.catalog.parse_id(word))
-        elif path.suffix.lower() in (".parquet", ".csv", ".jsonl", ".ndjson"):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
             column = id_array(id_column(read_table(path, "list of items"), "item_id", f"list of items {path}")).tolist()
             ids += [recommender.catalog.parse_id(value) if isinstance(value, str) else value for value in column]
-        else:
+        elif path.is_file():
             ids += [recommender.catalog.parse_id(line.strip()) for line in _text(path).splitlines() if line.strip()]
+        else:
+            ids.append(_id_not_file(word, recommender))
     return ids
 
 
-def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[list[Any], Recommendations]]:
+def _id_not_file(word: str, recommender: Recommender) -> Any:
+    looks_like_a_file = Path(word).suffix.lower() in (*SUFFIXES, ".txt") or "/" in word or Path(word).is_dir()
+    if looks_like_a_file and not (recommender.catalog.id_type is str and len(recommender.catalog.rows([word], "skip"))):
+        raise DataError(f"{word} is neither a file nor an item's id; give a file of item ids, or the ids themselves.")
+    return recommender.catalog.parse_id(word)
+
+
+def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[npt.NDArray[Any], Recommendations]]:
     """User ids (None for a history without a user) and their lists, part by part."""
     exclude, allow = read_ids(command.exclude, recommender), read_ids(command.allow, recommender)
+    for option, ids in (("--exclude", exclude), ("--allow", allow)):
+        _tell_unknown(_unknown(ids or [], recommender), f"items of {option}", command, screen)
     explain = command.explain or command.json
     if command.histories is None:
         history = [recommender.catalog.parse_id(item) for item in command.item]
-        _tell_unknown([item for item in history if not len(recommender.catalog.rows([item], "skip"))], screen)
-        yield [None], recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        _tell_unknown(_unknown(history, recommender), "items of --item", command, screen)
+        nobody = np.array([None], dtype=object)
+        yield nobody, recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
         return
     table = read_table(command.histories, "histories table")
     views, counts = read_histories(table, recommender.catalog, command.unknown)
-    _tell_unknown(counts.unknown_items, screen, counts.num_unknown)
+    _tell_unknown(counts.unknown_items, "interactions with unknown items", command, screen, counts.num_unknown)
     starts = range(0, max(1, views.num_users), USERS_AT_ONCE)  # a table without users gives one part without lists
     for start in screen.track(starts, "lists"):
         part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
         lists = recommender.recommend_to(part, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
-        yield part.user_ids.tolist(), lists
+        yield part.user_ids, lists
 
 
-def _tell_unknown(items: Sequence[Any], screen: "Screen", count: int | None = None) -> None:
-    if items:
-        screen.message(f"{count or len(items):,} interactions with unknown items are left out, such as {items[0]!r}")
+def _unknown(ids: Sequence[Any], recommender: Recommender) -> list[Any]:
+    return [item for item in ids if not len(recommender.catalog.rows([item], "skip"))]
+
+
+def _tell_unknown(items: Sequence[Any], what: str, command: "Recommend", screen: "Screen", count: int | None = None) -> None:
+    """Say what is left out; where unknown items are refused, that is said by the refusal."""
+    if items and command.unknown == "skip":
+        screen.message(f"Left out because the artifact does not know them: {count or len(items):,} {what}, such as {items[0]!r}")
 
 
 def _show(users: Users, recommender: Recommender, explain: bool, screen: "Screen") -> None:

@@ -18,7 +18,7 @@ Two tables in, ranked items out:
   cobrarec fit --items items.parquet --interactions interactions.parquet --out runs/first
   cobrarec recommend --artifact runs/first/artifact --item B001 --item B007 --k 10
 
-`cobrarec COMMAND --help` tells the rest. --debug shows the traceback of an error."""
+`cobrarec COMMAND --help` tells the rest. --debug shows the traceback of an error, --version the version."""
 
 
 @runtime_checkable

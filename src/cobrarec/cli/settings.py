@@ -13,7 +13,8 @@ import tyro
 from pydantic import BaseModel, ValidationError
 
 from cobrarec.config import Config, RunOptions, load_config, parse_config
-from cobrarec.errors import ConfigError
+from cobrarec.config_errors import explain
+from cobrarec.errors import ConfigError, RunError
 
 
 def settings_type(default: BaseModel) -> type:
@@ -42,8 +43,8 @@ def run_options(values: Mapping[str, Any]) -> RunOptions:
     try:
         return RunOptions.model_validate(dict(values))
     except ValidationError as error:
-        told = (f"--{str(one['loc'][0]).replace('_', '-')} is {one['input']!r}: {one['msg']}" for one in error.errors())
-        raise ConfigError("; ".join(told)) from None
+        told = (explain({**one, "loc": ("--" + str(one["loc"][0]).replace("_", "-"),)}, "the command line", ()) for one in error.errors())
+        raise ConfigError(" ".join(told)) from None
 
 
 def option_value(arguments: Sequence[str], option: str) -> str | None:
@@ -62,4 +63,9 @@ def base_config(arguments: Sequence[str]) -> Config:
     if named is not None:
         return load_config(named)
     like = option_value(arguments, "--like")
-    return load_config(Path(like) / "config.yaml") if like is not None else Config()
+    if like is None:
+        return Config()
+    path = Path(like) / "config.yaml"
+    if not path.is_file():
+        raise RunError(f"--like {like} is no run (no config.yaml in it); give the folder of one that was trained to its end.")
+    return load_config(path)

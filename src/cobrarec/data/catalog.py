@@ -87,6 +87,11 @@ class Catalog:
         """`int` or `str`."""
         return str if self.item_ids.dtype == object else int
 
+    @property
+    def example_id(self) -> ItemId:
+        """One of the ids, for messages."""
+        return self.item_ids[:1].tolist()[0]
+
     @cached_property
     def titles(self) -> tuple[str, ...]:
         """A name to show per row: column `title`, else `name`, else the beginning of the text, else the id."""
@@ -106,7 +111,7 @@ class Catalog:
             if not isinstance(item, self.id_type) or isinstance(item, bool):
                 raise DataError(
                     f"The item id {item!r} is of type {type(item).__name__}, the catalog's ids are {self.id_type.__name__} "
-                    f"(such as {self.item_ids[0]!r}). Give ids of that type."
+                    f"(such as {self.example_id!r}). Give ids of that type."
                 )
         rows = [self._row_of.get(item, -1) for item in ids]
         if unknown == "error" and -1 in rows:

@@ -53,6 +53,14 @@ def read_table(source: Source, what: str) -> pa.Table:
     return _plain_columns(table)
 
 
+def check_suffix(path: Path) -> str:
+    """The suffix of a table to be written, in small letters; raises DataError for one that is not in `SUFFIXES`."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"Cannot write {path}: the suffix is {suffix or 'missing'}, expected one of {', '.join(SUFFIXES)}.")
+    return suffix
+
+
 def write_table(table: pa.Table, path: Path) -> None:
     """Write `table` in the format of the suffix, beside `path` first and then renamed.
 
@@ -62,9 +70,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         DataError: a suffix that is not one of `SUFFIXES`.
         MachineError: the disk is full.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError(f"Cannot write {path}: the suffix is {suffix or 'missing'}, expected one of {', '.join(SUFFIXES)}.")
+    suffix = check_suffix(path)
     with write_beside(path) as partial:
         if suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -210,7 +216,22 @@ def _read_csv(path: Path, name: str) -> pa.Table:
         raise DataError(f"The {name} cannot be read as CSV in UTF-8: {_csv_reason(error)}. Mend the file or write it anew.") from None
     finally:
         connection.close()
-    return table.select([n for n, column in enumerate(header) if column])
+    return _with_lists(table.select([n for n, column in enumerate(header) if column]))
+
+
+def _with_lists(table: pa.Table) -> pa.Table:
+    """Columns whose every cell is a JSON list of texts (the form in which `write_table` puts lists into CSV) as lists."""
+    for n, field in enumerate(table.schema):
+        column = table.column(n)
+        is_list = pc.and_(pc.starts_with(column, "["), pc.ends_with(column, "]"))
+        if field.name.endswith("_id") or column.null_count == len(column) or not pc.all(is_list, skip_nulls=True).as_py():
+            continue
+        try:
+            values = [None if text is None else json.loads(text) for text in column.to_pylist()]
+            table = table.set_column(n, field.name, pa.array(values, pa.list_(pa.large_string())))
+        except (ValueError, pa.ArrowException):
+            continue  # brackets that are no JSON list of texts are text like any other
+    return table
 
 
 def _csv_header(path: Path, name: str) -> list[str]:

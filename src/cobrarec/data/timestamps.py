@@ -32,6 +32,10 @@ class Times:
     unit: str
 
 
+LATEST_SECOND = 253_402_300_799
+"""The end of the year 9999; times further from 1970 than that are mistakes."""
+
+
 def read_times(column: pa.ChunkedArray, name: str, what: str) -> Times:
     """Read a column of times.
 
@@ -55,6 +59,13 @@ def read_times(column: pa.ChunkedArray, name: str, what: str) -> Times:
         return Times(days, days * 86_400, "date")
     numbers = _numbers(column, name, what)
     unit = _unit_of(numbers)
+    too_far = np.abs(numbers.astype(np.float64)) / UNITS[unit] > LATEST_SECOND
+    if too_far.any():
+        first = int(np.argmax(too_far))
+        raise DataError(
+            f"Column {name} of the {what} has {numbers[first]:g} in data row {first + 1}, read as {unit} since 1970: no time that we know. "
+            "Correct it."
+        )
     return Times(numbers, np.floor_divide(numbers, UNITS[unit]).astype(np.int64), unit)
 
 

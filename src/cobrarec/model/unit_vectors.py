@@ -20,6 +20,7 @@ class _UnitVectors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        """Divide by the length, which is kept."""
         norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min_(SMALLEST_NORM)
         unit = vectors / norm
         ctx.save_for_backward(unit, norm)

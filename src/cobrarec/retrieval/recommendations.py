@@ -168,8 +168,8 @@ class Recommendations(Sequence[list[Recommendation]]):
     def to_arrow(self, user_ids: Sequence[Any] | npt.NDArray[Any] | None = None) -> pa.Table:
         """`user_id, rank` (from 1)`, item_id, score, source`: one row a recommendation, users in their order, numbered without ids."""
         users, places = np.nonzero(self.ranked.rows >= 0)
-        named = np.arange(len(self)) if user_ids is None else user_ids
-        ids = pa.array(named, pa.string() if len(named) and isinstance(named[0], str) else pa.int64())
+        named = np.arange(len(self)) if user_ids is None else np.asarray(user_ids)
+        ids = pa.array(named, pa.int64() if np.issubdtype(named.dtype, np.integer) else pa.string())
         item_type = pa.string() if self.item_ids.dtype == object else pa.int64()
         return pa.table(
             {

@@ -57,6 +57,11 @@ class Recommender:
         self._popular = np.lexsort((self._tie_ranks, -info.popularity)).astype(np.int32)
         self._search = ListSearch(model, items, semantic_ids, self._tie_ranks, config)
 
+    def __repr__(self) -> str:
+        ids = self.semantic_ids
+        codes = f"{ids.num_levels} x {ids.codebook_size} codes"
+        return f"Recommender({self.catalog.num_items} items, {codes}, dim {self.model.config.dim}, split {self.info.split})"
+
     def with_settings(self, **changes: Any) -> "Recommender":
         """The same recommender with other retrieval settings, for example `num_beams=50`.
 
@@ -207,7 +212,7 @@ class Recommender:
             if ids and not known_type:  # a mistake, not a list of unknown items: pandas turns integers beside nulls into floats
                 raise DataError(
                     f"The item ids are {type(ids[0]).__name__}, such as {ids[0]!r}, but the catalog's are {self.catalog.id_type.__name__}, "
-                    f"such as {self.catalog.item_ids[0]!r}. Give ids of that type."
+                    f"such as {self.catalog.example_id!r}. Give ids of that type."
                 )
             ids = known_type
         return self.catalog.rows(ids, unknown)

@@ -52,8 +52,8 @@ def check_timestamps(timestamps: Any, histories: list[Any]) -> list[list[int]]:
         raise DataError(f"The timestamps have lengths {lengths[:5]} where the histories have {expected[:5]}. Give one time per item.")
     for seconds in times:
         for value in seconds:
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise DataError(f"The timestamps hold {value!r}, expected whole seconds since 1970.")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+                raise DataError(f"The timestamps hold {value!r}, expected seconds since 1970.")
     return [[int(value) for value in seconds] for seconds in times]
 
 

@@ -116,5 +116,5 @@ class Timetable:
         """A line that says how long all will take."""
         minutes = self.seconds_left(plan, step, steps_per_epoch) / 60
         steps = f"{plan.total_steps / steps_per_epoch:.1f} epochs of {steps_per_epoch} steps, {self.pace.seconds_per_step:.3f} s a step"
-        limit = "" if plan.total_steps >= self.full_steps else "; the time limit leaves no room for more, the learning rate ends with them"
+        limit = "" if plan.total_steps >= self.full_steps else "; the time limit leaves no room for more at this pace"
         return f"Training: about {minutes:.1f} min left for {steps}{limit}."

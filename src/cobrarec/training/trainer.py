@@ -285,6 +285,10 @@ class Trainer:
         load_optimizer_tensors(self._optimizer, self._model, tensors)
 
     def _result(self) -> TrainResult:
+        done, asked = self._state.step, self._timetable.full_steps
+        if self._job.minutes is not None and done < asked and self._state.plan.total_steps < asked:
+            hardly = " That is less than an epoch: the model has hardly learned." if done < len(self._batches) else ""
+            self._job.progress.message(f"The time limit ended training after {done:,} of {asked:,} steps.{hardly}")
         best = self._state.best
         assert best is not None, "a finished training has ended at least one epoch"
         weights_file = self._job.folder / best["file"]
