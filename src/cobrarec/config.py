@@ -308,6 +308,8 @@ class RunOptions(Section):
     """Go on from the run folder's last checkpoint."""
     test: bool = False
     """Evaluate the test split too, at the very end of `fit`."""
+    embedding_cache: Path | None = None
+    """Folder of text embeddings that runs share; null: each run keeps its own alone."""
     like: Path | None = None
     """For split `none`: the run whose best epoch and fusion weight (and settings, where none are given) are used."""
 

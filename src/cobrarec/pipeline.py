@@ -63,7 +63,7 @@ def fit(
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
-            identified = semantic_ids_step(prepared, progress)
+            identified = semantic_ids_step(prepared, progress, options.embedding_cache)
             _train(prepared, identified, _with_time_left(options, start), progress)
         except UserError:
             if is_new and read_state(run.checkpoints) is None:
@@ -93,7 +93,9 @@ def prepare(
         prepare_run(items, interactions, RunFolder(out), _resolved(config, options), options, progress or Silent())
 
 
-def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, progress: Progress | None = None) -> Path:
+def build_semantic_ids(
+    run_folder: Path | str, allow_collapse: bool = False, progress: Progress | None = None, embedding_cache: Path | None = None
+) -> Path:
     """The second step of `fit`; the folder with the IDs is returned.
 
     Raises:
@@ -108,7 +110,7 @@ def build_semantic_ids(run_folder: Path | str, allow_collapse: bool = False, pro
             prepared = load_prepared(run)
         if run.semantic_ids.exists():
             (progress or Silent()).message(f"{run.semantic_ids} is there already and stays as it is.")
-        semantic_ids_step(prepared, progress or Silent())
+        semantic_ids_step(prepared, progress or Silent(), embedding_cache)
     return run.semantic_ids
 
 

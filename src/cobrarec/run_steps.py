@@ -44,14 +44,14 @@ class Identified:
     assigner: CodeAssigner
 
 
-def semantic_ids_step(prepared: Prepared, progress: Progress) -> Identified:
+def semantic_ids_step(prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Identified:
     """Embed the texts and quantize them, or load what was done before.
 
     Raises:
         CollapseError: the IDs do not tell the items apart, and the settings do not allow that. Nothing is written then.
     """
     run, config = prepared.run, prepared.config
-    embedder, embeddings = cached_embeddings(prepared.catalog.texts, config.text, run.prepared / "embeddings", progress)
+    embedder, embeddings = cached_embeddings(prepared.catalog.texts, config.text, run.prepared / "embeddings", progress, embedding_cache)
     if run.semantic_ids.exists():
         return Identified(embedder, embeddings, SemanticIds.load(run.semantic_ids), CodeAssigner.load(run.semantic_ids))
     result = fit_semantic_ids(embeddings, prepared.split.train, config.semantic_ids, prepared.seed, progress)

@@ -86,6 +86,21 @@ def test_the_same_texts_are_embedded_once(tmp_path, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(first[0].encode(["rose"]), second[0].encode(["rose"]))
 
 
+def test_runs_share_a_cache_and_keep_their_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = count_fits(monkeypatch)
+    config, shared = TextConfig(engines=("lsa",), lsa_dim=8), tmp_path / "shared"
+    first = cached_embeddings(TEXTS, config, tmp_path / "first", shared=shared)[1]
+    second = cached_embeddings(TEXTS, config, tmp_path / "second", shared=shared)[1]
+    (entry,) = shared.iterdir()
+    (entry / "embeddings.npy").write_bytes(b"damaged")
+    assert np.array_equal(cached_embeddings(TEXTS, config, tmp_path / "second")[1], first)
+    third = cached_embeddings(TEXTS, config, tmp_path / "first", shared=shared)[1]
+    assert len(fits) == 1
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, third)
+    assert np.array_equal(np.load(entry / "embeddings.npy"), first)
+
+
 def test_other_texts_another_order_and_other_settings_are_embedded_anew(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = count_fits(monkeypatch)
     config = TextConfig(engines=("lsa",), lsa_dim=8)

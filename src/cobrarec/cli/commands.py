@@ -70,13 +70,15 @@ class Fit(_OverTables):
     """Where to train."""
     num_threads: int | None = None
     """CPU threads; torch's choice where not given."""
+    embedding_cache: Path | None = None
+    """Folder of text embeddings that runs share, so that the same texts are embedded once."""
 
     def run(self, screen: "Screen") -> None:
         """Run the whole pipeline and print the table of metrics."""
         from cobrarec import pipeline
         from cobrarec.cli.results import show_run
 
-        names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like")
+        names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like", "embedding_cache")
         options = run_options({name: getattr(self, name) for name in names})
         pipeline.fit(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
         show_run(self.out, screen)
@@ -116,12 +118,15 @@ class SemanticIds:
     """A folder made by `cobrarec prepare`."""
     allow_collapse: Flag = False
     """Go on although the IDs do not tell the items apart."""
+    embedding_cache: Path | None = None
+    """Folder of text embeddings that runs share, so that the same texts are embedded once."""
 
     def run(self, screen: "Screen") -> None:
         """Build the IDs; the health card is shown as it goes."""
         from cobrarec import pipeline
 
-        screen.line(str(pipeline.build_semantic_ids(self.run_folder, allow_collapse=self.allow_collapse, progress=screen)))
+        folder = pipeline.build_semantic_ids(self.run_folder, self.allow_collapse, screen, self.embedding_cache)
+        screen.line(str(folder))
 
 
 @dataclass(frozen=True, kw_only=True)

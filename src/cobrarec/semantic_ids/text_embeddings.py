@@ -1,5 +1,6 @@
 """Frozen text embeddings: engines behind one interface, joined, saved without pickle and cached by content."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -108,30 +109,50 @@ class TextEmbedder:
 
 
 def cached_embeddings(
-    texts: Sequence[str], config: TextConfig, cache_folder: Path, progress: Progress | None = None
+    texts: Sequence[str], config: TextConfig, cache_folder: Path, progress: Progress | None = None, shared: Path | None = None
 ) -> tuple[TextEmbedder, npt.NDArray[np.float32]]:
-    """The fitted embedder and the embeddings `[num_texts, dim]`, from `cache_folder` where the same texts were embedded before.
+    """The fitted embedder and the embeddings `[num_texts, dim]`, from a cache where the same texts were embedded before.
 
     The key is a hash of the texts, the settings and the engines' weights. A damaged entry is made anew.
+
+    Args:
+        texts: one a catalog row.
+        config: the engines.
+        cache_folder: where they lie afterwards in any case.
+        progress: told how far an engine is.
+        shared: a further cache, which other runs look into too.
     """
-    entry = cache_folder / _content_key(texts, config)
+    key = _content_key(texts, config)
+    folders = [cache_folder, *([] if shared is None else [shared])]
+    found = next((entry for folder in folders if (entry := _read_entry(folder / key, len(texts))) is not None), None)
+    embedder, embeddings = TextEmbedder.fit_encode(texts, config, progress) if found is None else found
+    for folder in folders:
+        if _read_entry(folder / key, len(texts)) is None:
+            _write_entry(folder / key, embedder, embeddings)
+    return embedder, embeddings
+
+
+def _read_entry(entry: Path, num_texts: int) -> tuple[TextEmbedder, npt.NDArray[np.float32]] | None:
+    """What a cache holds; None where it is not there or damaged."""
     try:
         embedder, embeddings = TextEmbedder.load(entry), np.load(entry / "embeddings.npy", allow_pickle=False)
-        if embeddings.shape == (len(texts), embedder.dim) and embeddings.dtype == np.float32:
-            return embedder, embeddings
     except (ArtifactError, OSError, ValueError, EOFError):
-        pass  # not there, or damaged: it is only a cache
-    embedder, embeddings = TextEmbedder.fit_encode(texts, config, progress)
-    cache_folder.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".new-", dir=cache_folder))
+        return None
+    return (embedder, embeddings) if embeddings.shape == (num_texts, embedder.dim) and embeddings.dtype == np.float32 else None
+
+
+def _write_entry(entry: Path, embedder: TextEmbedder, embeddings: npt.NDArray[np.float32]) -> None:
+    """Beside and then renamed, because other runs may write the same."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".new-", dir=entry.parent))
     try:
         embedder.save(beside)
         np.save(beside / "embeddings.npy", embeddings)
         shutil.rmtree(entry, ignore_errors=True)
-        beside.rename(entry)
+        with contextlib.suppress(OSError):  # another run was faster
+            beside.rename(entry)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return embedder, embeddings
 
 
 def _engine_class(name: str) -> type[WordllamaEngine] | type[LsaEngine] | type[HuggingFaceEngine]:
