@@ -1,7 +1,6 @@
 """Every setting and its default, written once. YAML in, resolved YAML out.
 
-Hyper-parameters (`Config`) are apart from run options (`RunOptions`): the first are saved with the model, the second
-say where and how long to work. Unknown keys are refused and the nearest known key is named.
+Hyper-parameters (`Config`) are saved with the model; run options (`RunOptions`) say where and how long to work.
 """
 
 from pathlib import Path
@@ -15,7 +14,6 @@ from cobrarec.errors import ConfigError
 from cobrarec.strict_yaml import load_yaml
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""From 0 to below 1."""
 
 
 if TYPE_CHECKING:
