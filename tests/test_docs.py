@@ -5,6 +5,8 @@ import importlib.util
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,7 +21,7 @@ from cobrarec.config import known_keys
 from cobrarec.data.sources import predictable_world, write_source
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"(<!-- runs -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -135,3 +137,14 @@ def test_the_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert lines[0].startswith("After ")
     assert [line.split()[0] for line in lines[1:6]] == ["1", "2", "3", "4", "5"]
     assert lines[-1].endswith("report.html")
+
+
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
+def test_every_benchmark_explains_itself_and_is_named_in_its_page(path: Path) -> None:
+    done = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"python benchmarks/{path.name}" in done.stdout
+    assert f"`{path.name}" in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
