@@ -23,7 +23,7 @@ from cobrarec.retrieval.request_checks import check_histories, check_item_ids, c
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 DEFAULT_DIRECT_WEIGHT = 0.5
-"""Share of the direct query where no weight was chosen (PAPER.md section 5: half and half was best on validation)."""
+"""Share of the direct query where no weight was chosen: half and half."""
 
 
 @dataclass(frozen=True)
