@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cobrarec.cli.screen import Screen
 
 LAST_ITEMS = 5
-FIT_MINUTES = 3.0
+FIT_MINUTES = 3.75
 """The schedule is fitted to it, so that a slow or busy machine trains fewer steps, not longer."""
 TRIAL_MINUTES = 0.5
 
