@@ -260,7 +260,7 @@ MUTATIONS = {
         "run_steps.py",
         "    model.refresh_evidence(items)\n",
         "",
-        "test_artifact.py::test_what_is_loaded_gives_the_lists_of_what_was_saved[centroids]",
+        "test_run_steps.py::test_the_centroids_are_those_of_the_vectors_that_are_served",
     ),
     # ---- semantic IDs
     "text stands in for the collaborative part of no new item": Mutation(

@@ -43,13 +43,25 @@ def test_training_notes_what_was_chosen_and_leaves_the_threads_alone(tmp_path):
     assert choices == {"num_epochs": trained.best_epoch, "direct_weight": trained.recommender.direct_weight}
 
 
-def test_items_without_training_interactions_get_a_vector_from_their_text(tmp_path):
+def trained_without(path, num_unseen, **sections):
+    """A trained run in which the first items of the catalog have no interactions, and the rows of those."""
     items, interactions = small_world(num_users=20)
-    unseen = set(items["item_id"].to_pylist()[:4])
+    unseen = set(items["item_id"].to_pylist()[:num_unseen])
     rows = [row for row in interactions.to_pylist() if row["item_id"] not in unseen]
-    pipeline.prepare(items, interactions.from_pylist(rows), tmp_path / "run", small_config())
-    prepared = load_prepared(RunFolder(tmp_path / "run"))
+    pipeline.prepare(items, interactions.from_pylist(rows), path, small_config(**sections))
+    prepared = load_prepared(RunFolder(path))
     trained = train_step(prepared, semantic_ids_step(prepared, Silent()), RunOptions(), Silent())
-    cold = prepared.catalog.rows(sorted(unseen))
-    own = trained.recommender.model.item_vectors().vectors[cold]
-    assert not torch.allclose(trained.recommender.items.vectors[cold], own)
+    return trained.recommender, prepared.catalog.rows(sorted(unseen))
+
+
+def test_items_without_training_interactions_get_a_vector_from_their_text(tmp_path):
+    recommender, cold = trained_without(tmp_path / "run", 4)
+    assert not torch.allclose(recommender.items.vectors[cold], recommender.model.item_vectors().vectors[cold])
+
+
+def test_the_centroids_are_those_of_the_vectors_that_are_served(tmp_path):
+    recommender, _ = trained_without(tmp_path / "run", 4, model={"exact_catalog_limit": 40, "num_centroids": 2})
+    kept = {name: value.clone() for name, value in recommender.model.state_dict().items() if name.startswith("centroids.")}
+    assert len(kept) == 4
+    recommender.model.refresh_evidence(recommender.items)
+    assert all(torch.equal(value, recommender.model.state_dict()[name]) for name, value in kept.items())
