@@ -1,13 +1,15 @@
 """What items without any training interaction get: recall on the users whose next item is one of them, beside content neighbors.
 
-python benchmarks/new_items.py --items I --interactions X --out DIR [--share 0.1] [--seed 0] [--threads 1]
+python benchmarks/new_items.py --items I --interactions X --out DIR [--share 0.1] [--offsets 0 1 2] [--seed 0] [--threads 1]
 
 A share of the items is made new: their interactions are taken out of the histories, but for a user's last one, which is the test
 target. `cobrarec fit` with defaults then sees their texts alone. Rankings are over the whole catalog, history masked, item level.
+`--offsets` are added to the biases of the new items, which training pushes down because they are never targets: what is gained and lost.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from _machine import machine
 
 import cobrarec
@@ -22,6 +25,7 @@ from cobrarec.baselines.popularity import Popularity, Ranking
 from cobrarec.cli.screen import Screen
 from cobrarec.data.interactions import Histories
 from cobrarec.evaluation.evaluate import Ranker, evaluate
+from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.prepared import Prepared, load_prepared
 from cobrarec.progress import Progress, Silent
 from cobrarec.run_folder import RunFolder
@@ -29,6 +33,7 @@ from cobrarec.run_steps import semantic_ids_step
 
 LAST_ITEMS = 5
 DECAY = 0.7
+USERS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,15 @@ class ContentNeighbors:
 
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> Ranking:
         lists = np.full((histories.num_users, k), -1, np.int32)
-        for user in range(histories.num_users):
-            rows = histories.of(user)
-            last = rows[::-1][:LAST_ITEMS]
-            scores = self.unit @ (DECAY ** np.arange(len(last)) @ self.unit[last])
-            if not self.include_history:
-                scores[rows] = -np.inf
-            best = np.argpartition(-scores, k)[:k]
-            lists[user] = best[np.argsort(-scores[best], kind="stable")]
+        for start in range(0, histories.num_users, USERS_AT_ONCE):
+            users = range(start, min(start + USERS_AT_ONCE, histories.num_users))
+            last = [histories.of(user)[::-1][:LAST_ITEMS] for user in users]
+            scores = np.stack([DECAY ** np.arange(len(rows)) @ self.unit[rows] for rows in last]) @ self.unit.T
+            for user, own in zip(users, scores, strict=True):
+                if not self.include_history:
+                    own[histories.of(user)] = -np.inf
+                best = np.argpartition(-own, k)[:k]
+                lists[user] = best[np.argsort(-own[best], kind="stable")]
         return Ranking(lists)
 
 
@@ -64,20 +70,31 @@ def without_new_items(interactions: pa.Table, new: npt.NDArray[np.object_]) -> p
     return table.filter(pa.array(is_last | ~is_new))
 
 
-def measure(prepared: Prepared, recommender: cobrarec.Recommender) -> dict[str, dict[str, float | int]]:
+def with_offset(recommender: cobrarec.Recommender, is_new: npt.NDArray[np.bool_], offset: float) -> cobrarec.Recommender:
+    """The recommender with `offset` added to both biases of the new items."""
+    items, added = recommender.items, offset * torch.from_numpy(is_new).float()
+    items = ItemVectors(items.vectors, items.dense_bias + added, items.direct_bias + added)
+    parts = (recommender.catalog, recommender.semantic_ids, recommender.model, items, recommender.config, recommender.info)
+    return cobrarec.Recommender(*parts)
+
+
+def measure(prepared: Prepared, recommender: cobrarec.Recommender, offsets: Sequence[float]) -> dict[str, dict[str, float | int]]:
     """Recall and NDCG at 10 of each ranker, for the test users whose target is new and for the others."""
     num_items, test = prepared.catalog.num_items, prepared.split.test
     assert test is not None
     embeddings = semantic_ids_step(prepared, Silent()).embeddings
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     ties = prepared.catalog.tie_breakers(prepared.seed)
+    is_new_item = prepared.split.train.item_counts(num_items) == 0
+    shifted = {f"cobra, offset {offset:g}": with_offset(recommender, is_new_item, offset) for offset in offsets if offset}
     rankers: dict[str, Ranker] = {
         "cobra": recommender,
+        **shifted,
         "cobra, cascade alone": recommender.with_settings(direct_weight=0.0),
         "content neighbors": ContentNeighbors(unit.astype(np.float32)),
         "popularity": Popularity.fit(prepared.split.train, num_items, ties),
     }
-    is_new = prepared.split.train.item_counts(num_items)[test.target_rows] == 0
+    is_new = is_new_item[test.target_rows]
     figures: dict[str, dict[str, float | int]] = {}
     for group, chosen in (("new", is_new), ("known", ~is_new)):
         users = test.select(np.flatnonzero(chosen))
@@ -94,6 +111,7 @@ def main() -> None:
     parser.add_argument("--interactions", type=Path, required=True, help="parquet with `position` or `timestamp`")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--share", type=float, default=0.1)
+    parser.add_argument("--offsets", type=float, nargs="*", default=[0.0, 1.0, 2.0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
@@ -107,7 +125,7 @@ def main() -> None:
     options = cobrarec.RunOptions(seed=given.seed, num_threads=given.threads, resume=(given.out / "run").exists())
     with Screen() as screen:
         recommender = cobrarec.fit(given.items, kept, given.out / "run", options=options, progress=screen)
-    figures |= measure(load_prepared(RunFolder(given.out / "run")), recommender)
+    figures |= measure(load_prepared(RunFolder(given.out / "run")), recommender, given.offsets)
     print(json.dumps(figures, indent=2))
 
 
