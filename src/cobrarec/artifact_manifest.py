@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cobrarec.data.tables import write_beside
 from cobrarec.errors import ArtifactError
 
 FORMAT_VERSION = 2
@@ -22,13 +23,8 @@ MANIFEST = "manifest.json"
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` beside `path` and rename; a failed write leaves the old file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with write_beside(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

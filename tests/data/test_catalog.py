@@ -131,3 +131,18 @@ def test_importing_the_chapter_loads_no_heavy_library():
     code = f"import sys\n{''.join(f'import cobrarec.data.{name};' for name in modules)}\n"
     code += f"assert not [name for name in {heavy} if name in sys.modules], 'loaded'"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_id_is_in_the_catalog_in_its_own_type_alone():
+    numbers, texts = catalog_of(item_id=[0, 1, 7]), catalog_of(item_id=["7", "a"])
+    assert [item in numbers for item in (7, np.int64(7), 8, "7", 7.0, True, None, [7])] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert [item in texts for item in ("7", np.str_("a"), 7, "b")] == [True, True, False, False]

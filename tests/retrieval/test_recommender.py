@@ -236,7 +236,7 @@ def test_times_given_to_recommend_reach_the_model_and_unknown_items_lose_theirs(
     ranked = recommender.rank(Histories.from_lists([[1, 2, 3]], timestamps=[times]), 5)
     assert (recommender.recommend([ids], 5, timestamps=[times]).ranked.rows == ranked.rows).all()
     assert (recommender.recommend([ids], 5, timestamps=[times]).ranked.log_scores == ranked.log_scores).all()
-    with_unknown = recommender.recommend([[ids[0], "nowhere", *ids[1:]]], 5, timestamps=[[times[0], 0, *times[1:]]])
+    with_unknown = recommender.recommend([[ids[0], "nowhere", 7, *ids[1:]]], 5, timestamps=[[times[0], 0, 0, *times[1:]]])
     assert (with_unknown.ranked.log_scores == ranked.log_scores).all()
 
 

@@ -18,6 +18,7 @@ from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.evaluation.evaluate import evaluate
 from cobrarec.progress import Progress, Silent
+from cobrarec.semantic_ids.collaborative import transitions
 
 WINDOWS = (1, 3, 5, 10)
 LAST = (1, 3, 5, 10)
@@ -168,9 +169,6 @@ def _pairs_at(train: Histories, num_items: int, distance: int) -> sparse.csr_arr
     cuts = np.searchsorted(ends, np.arange(_PAIRS_PER_PART, train.num_interactions, _PAIRS_PER_PART))
     edges = np.unique(np.concatenate([[0], cuts, [train.num_users]]))
     for start, stop in itertools.pairwise(edges):
-        part = train.select(np.arange(start, stop))
-        users, rows = part.users(), part.rows[part.places()]
-        near = users[distance:] == users[:-distance]
-        before, after = rows[:-distance][near], rows[distance:][near]
-        total = total + sparse.csr_array((np.ones(len(before)), (before, after)), shape=(num_items, num_items))
+        pairs = transitions(train.select(np.arange(start, stop)), distance)
+        total = total + sparse.csr_array((np.ones(len(pairs[0])), pairs), shape=(num_items, num_items))
     return total

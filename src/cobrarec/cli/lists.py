@@ -77,7 +77,7 @@ def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None
 
 def _id_not_file(word: str, recommender: Recommender) -> Any:
     looks_like_a_file = Path(word).suffix.lower() in (*SUFFIXES, ".txt") or "/" in word or Path(word).is_dir()
-    if looks_like_a_file and not (recommender.catalog.id_type is str and len(recommender.catalog.rows([word], "skip"))):
+    if looks_like_a_file and word not in recommender.catalog:
         raise DataError(f"{word} is neither a file nor an item's id; give a file of item ids, or the ids themselves.")
     return recommender.catalog.parse_id(word)
 
@@ -105,7 +105,7 @@ def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
 
 
 def _unknown(ids: Sequence[Any], recommender: Recommender) -> list[Any]:
-    return [item for item in ids if not len(recommender.catalog.rows([item], "skip"))]
+    return [item for item in ids if item not in recommender.catalog]
 
 
 def _tell_unknown(items: Sequence[Any], what: str, command: "Recommend", screen: "Screen", count: int | None = None) -> None:

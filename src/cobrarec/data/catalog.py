@@ -87,10 +87,10 @@ class Catalog:
         """`int` or `str`."""
         return str if self.item_ids.dtype == object else int
 
-    @property
-    def example_id(self) -> ItemId:
-        """One of the ids, for messages."""
-        return self.item_ids[:1].tolist()[0]
+    def __contains__(self, item_id: object) -> bool:
+        """Whether this is the id of an item; one of another type is not."""
+        value = item_id.item() if isinstance(item_id, np.generic) else item_id
+        return isinstance(value, self.id_type) and not isinstance(value, bool) and value in self._row_of
 
     @cached_property
     def titles(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Catalog:
             if not isinstance(item, self.id_type) or isinstance(item, bool):
                 raise DataError(
                     f"The item id {item!r} is of type {type(item).__name__}, the catalog's ids are {self.id_type.__name__} "
-                    f"(such as {self.example_id!r}). Give ids of that type."
+                    f"(such as {self.item_ids[:1].tolist()[0]!r}). Give ids of that type."
                 )
         rows = [self._row_of.get(item, -1) for item in ids]
         if unknown == "error" and -1 in rows:

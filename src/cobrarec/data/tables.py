@@ -223,8 +223,9 @@ def _with_lists(table: pa.Table) -> pa.Table:
     """Columns whose every cell is a JSON list of texts (the form in which `write_table` puts lists into CSV) as lists."""
     for n, field in enumerate(table.schema):
         column = table.column(n)
-        is_list = pc.and_(pc.starts_with(column, "["), pc.ends_with(column, "]"))
-        if field.name.endswith("_id") or column.null_count == len(column) or not pc.all(is_list, skip_nulls=True).as_py():
+        if field.name.endswith("_id") or column.null_count == len(column):
+            continue
+        if not pc.all(pc.and_(pc.starts_with(column, "["), pc.ends_with(column, "]")), skip_nulls=True).as_py():
             continue
         try:
             values = [None if text is None else json.loads(text) for text in column.to_pylist()]

@@ -208,22 +208,17 @@ class Recommender:
         """Rows of the caller's ids; with `skip`, single ids of another type than the catalog's are unknown like any other."""
         ids = [item.item() if isinstance(item, np.generic) else item for item in item_ids]
         if unknown == "skip":
-            known_type = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)]
-            if ids and not known_type:  # a mistake, not a list of unknown items: pandas turns integers beside nulls into floats
-                raise DataError(
-                    f"The item ids are {type(ids[0]).__name__}, such as {ids[0]!r}, but the catalog's are {self.catalog.id_type.__name__}, "
-                    f"such as {self.catalog.example_id!r}. Give ids of that type."
-                )
-            ids = known_type
+            # none of the catalog's type is a mistake, not a list of unknown items, and `rows` refuses it: pandas turns integers
+            # beside nulls into floats
+            ids = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)] or ids
         return self.catalog.rows(ids, unknown)
 
     def _timed_histories(self, histories: list[Any], timestamps: list[list[int]], unknown: UnknownPolicy) -> Histories:
         """Rows with the times of the items that the catalog knows."""
-        pairs = [
-            [(int(row), time) for item, time in zip(history, times, strict=True) for row in self._rows([item], unknown)]
-            for history, times in zip(histories, timestamps, strict=True)
-        ]
-        return Histories.from_lists([[row for row, _ in pair] for pair in pairs], timestamps=[[time for _, time in pair] for pair in pairs])
+        rows = [self._rows(history, unknown) for history in histories]
+        paired = zip(histories, timestamps, strict=True)
+        kept = [[time for item, time in zip(*pair, strict=True) if item in self.catalog] for pair in paired]
+        return Histories.from_lists(rows, timestamps=kept)
 
     def _allowed(self, exclude: Iterable[Any] | None, allow: Iterable[Any] | None, unknown: UnknownPolicy) -> AllowedItems | None:
         if exclude is None and allow is None:

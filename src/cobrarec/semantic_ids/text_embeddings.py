@@ -124,10 +124,11 @@ def cached_embeddings(
     """
     key = _content_key(texts, config)
     folders = [cache_folder, *([] if shared is None else [shared])]
-    found = next((entry for folder in folders if (entry := _read_entry(folder / key, len(texts))) is not None), None)
+    entries = [_read_entry(folder / key, len(texts)) for folder in folders]
+    found = next((entry for entry in entries if entry is not None), None)
     embedder, embeddings = TextEmbedder.fit_encode(texts, config, progress) if found is None else found
-    for folder in folders:
-        if _read_entry(folder / key, len(texts)) is None:
+    for folder, entry in zip(folders, entries, strict=True):
+        if entry is None:
             _write_entry(folder / key, embedder, embeddings)
     return embedder, embeddings
 
