@@ -10,7 +10,6 @@ target. `cobrarec fit` with defaults then sees their texts alone. Rankings are o
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,43 +20,13 @@ import torch
 from _machine import machine
 
 import cobrarec
-from cobrarec.baselines.popularity import Popularity, Ranking
 from cobrarec.cli.screen import Screen
-from cobrarec.data.interactions import Histories
 from cobrarec.evaluation.evaluate import Ranker, evaluate
 from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.prepared import Prepared, load_prepared
-from cobrarec.progress import Progress, Silent
+from cobrarec.progress import Silent
+from cobrarec.run_baselines import fit_baseline
 from cobrarec.run_folder import RunFolder
-from cobrarec.run_steps import semantic_ids_step
-
-LAST_ITEMS = 5
-DECAY = 0.7
-USERS_AT_ONCE = 512
-
-
-@dataclass(frozen=True)
-class ContentNeighbors:
-    """The items whose text embeddings are nearest to a decayed mean of the history's last ones."""
-
-    unit: npt.NDArray[np.float32]
-    include_history: bool = False
-
-    def with_settings(self, *, include_history: bool) -> "ContentNeighbors":
-        return replace(self, include_history=include_history)
-
-    def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> Ranking:
-        lists = np.full((histories.num_users, k), -1, np.int32)
-        for start in range(0, histories.num_users, USERS_AT_ONCE):
-            users = range(start, min(start + USERS_AT_ONCE, histories.num_users))
-            last = [histories.of(user)[::-1][:LAST_ITEMS] for user in users]
-            scores = np.stack([DECAY ** np.arange(len(rows)) @ self.unit[rows] for rows in last]) @ self.unit.T
-            for user, own in zip(users, scores, strict=True):
-                if not self.include_history:
-                    own[histories.of(user)] = -np.inf
-                best = np.argpartition(-own, k)[:k]
-                lists[user] = best[np.argsort(-own[best], kind="stable")]
-        return Ranking(lists)
 
 
 def without_new_items(interactions: pa.Table, new: npt.NDArray[np.object_]) -> pa.Table:
@@ -75,24 +44,20 @@ def with_offset(recommender: cobrarec.Recommender, is_new: npt.NDArray[np.bool_]
     items, added = recommender.items, offset * torch.from_numpy(is_new).float()
     items = ItemVectors(items.vectors, items.dense_bias + added, items.direct_bias + added)
     parts = (recommender.catalog, recommender.semantic_ids, recommender.model, items, recommender.config, recommender.info)
-    return cobrarec.Recommender(*parts)
+    return cobrarec.Recommender.of_network(*parts)
 
 
 def measure(prepared: Prepared, recommender: cobrarec.Recommender, offsets: Sequence[float]) -> dict[str, dict[str, float | int]]:
     """Recall and NDCG at 10 of each ranker, for the test users whose target is new and for the others."""
     num_items, test = prepared.catalog.num_items, prepared.split.test
     assert test is not None
-    embeddings = semantic_ids_step(prepared, Silent()).embeddings
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    ties = prepared.catalog.tie_breakers(prepared.seed)
     is_new_item = prepared.split.train.item_counts(num_items) == 0
     shifted = {f"cobra, offset {offset:g}": with_offset(recommender, is_new_item, offset) for offset in offsets if offset}
     rankers: dict[str, Ranker] = {
         "cobra": recommender,
         **shifted,
         "cobra, cascade alone": recommender.with_settings(direct_weight=0.0),
-        "content neighbors": ContentNeighbors(unit.astype(np.float32)),
-        "popularity": Popularity.fit(prepared.split.train, num_items, ties),
+        **{name: fit_baseline(name, prepared, Silent()) for name in ("content", "popularity")},
     }
     is_new = is_new_item[test.target_rows]
     figures: dict[str, dict[str, float | int]] = {}

@@ -26,7 +26,8 @@ INTRODUCTION = """# Configuration
 
 Every setting, its default and its meaning. Three ways to give one, the later over the earlier:
 
-1. a YAML file, or the name of a packaged one: `--config my.yaml`, `--config paper-amazon`, `--config demo`;
+1. a YAML file, or the name of a packaged one: `--config my.yaml`, `--config paper-amazon`, `--config demo`; for what to fit also
+   `--model NAME`: `cobra` (the defaults), `sasrec`, `counts`, `content`, `popularity`;
 2. an option of `fit` or `prepare`: `--model.decoder.num-layers 3` (dots between sections, hyphens within names);
 3. in Python, a `cobrarec.Config`.
 
@@ -52,7 +53,7 @@ fields of `cobrarec.RunOptions`.
 
 def render() -> str:
     """Return the whole page."""
-    parts = [INTRODUCTION, *_sections(Config, ""), OPTIONS + "\n" + _table(RunOptions, "")]
+    parts = [INTRODUCTION, "## Ranker\n\n" + _table(Config, ""), *_sections(Config, ""), OPTIONS + "\n" + _table(RunOptions, "")]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 

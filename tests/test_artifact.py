@@ -105,7 +105,7 @@ def test_a_file_that_is_damaged_behind_a_matching_manifest_is_refused_too(fitted
     with pytest.raises(ArtifactError, match=name.split(".")[0]):
         load_artifact(folder)
     model = json.loads((folder / "manifest.json").read_text())["model"]
-    write_manifest(folder, "last-two", model)
+    write_manifest(folder, "last-two", "cobra", model)
     assert file_hash(folder / name) == verify_artifact(folder)["files"][name]["sha256"]
     with pytest.raises(ArtifactError):
         load_artifact(folder)

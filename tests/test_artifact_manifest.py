@@ -14,7 +14,7 @@ def artifact(tmp_path: Path) -> Path:
     (folder / "inner").mkdir(parents=True)
     (folder / "a.npy").write_bytes(b"abc")
     (folder / "inner" / "b.json").write_text("{}")
-    write_manifest(folder, "last-two", {"dim": 4})
+    write_manifest(folder, "last-two", "cobra", {"dim": 4})
     return folder
 
 
@@ -146,5 +146,5 @@ def test_a_file_that_the_manifest_does_not_know_is_named_and_a_hidden_one_passed
 def test_all_files_can_be_read_by_whom_the_manifest_can(tmp_path):
     (tmp_path / "private.safetensors").write_text("weights")
     (tmp_path / "private.safetensors").chmod(0o600)
-    write_manifest(tmp_path, "none", {})
+    write_manifest(tmp_path, "none", "cobra", {})
     assert (tmp_path / "private.safetensors").stat().st_mode == (tmp_path / "manifest.json").stat().st_mode

@@ -43,7 +43,7 @@ def test_the_steps_can_be_taken_one_by_one(tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", "--run", run, "--split", "test", "--json"]) == 0
     results = json.loads(capsys.readouterr().out)
-    assert set(results["test"]) == {"cobra", "popularity", "counts"}
+    assert set(results["test"]) == {"cobra", "popularity", "counts", "content"}
 
 
 def test_evaluate_prints_a_table(run, capsys):
@@ -131,6 +131,8 @@ def test_verify_says_what_the_artifact_is_and_refuses_an_altered_one(run, tmp_pa
         ["fit", "--items", "nowhere.csv", "--interactions", "nowhere.csv", "--out", "nowhere"],
         ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--config", "nowhere.yaml"],
         ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--like", "nowhere"],
+        ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--model", "nothing"],
+        ["fit", "--items", "i.csv", "--interactions", "x.csv", "--out", "r", "--model", "counts", "--config", "demo"],
     ],
 )
 def test_what_the_user_got_wrong_is_one_line_and_code_2(words, capsys, tmp_path, monkeypatch):
@@ -241,6 +243,20 @@ def test_the_steps_one_by_one_leave_what_fit_leaves(run, tmp_path, capsys):
     assert {path.name for path in out.iterdir()} == {path.name for path in run.iterdir()}
     assert main(["evaluate", "--run", str(out), "--split", "test"]) == 0
     assert ">Test<" in (out / "report.html").read_text()
+
+
+def test_a_ranker_without_a_network_is_fitted_and_asked_by_the_same_commands(tmp_path, capsys):
+    tables, out = write_small(tmp_path)[:4], str(tmp_path / "run")
+    assert main(["fit", *tables, "--out", out, "--model", "counts", "--test"]) == 0
+    assert "Ranker counts: transition counts, window" in capsys.readouterr().err
+    assert main(["semantic-ids", "--run", out]) == 2
+    assert f"cobrarec train --run {out}" in capsys.readouterr().err
+    words = ["recommend", "--artifact", f"{out}/artifact", "--item", item_ids(1)[0]]
+    assert main([*words, "--explain"]) == 0
+    assert main(["verify", "--artifact", f"{out}/artifact"]) == 0
+    assert "ranker counts" in capsys.readouterr().out
+    assert main([*words, "--num-beams", "3"]) == 2
+    assert "`num_beams` has no effect" in capsys.readouterr().err
 
 
 def test_a_run_that_is_none_is_no_example(tmp_path, capsys):

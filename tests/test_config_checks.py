@@ -47,3 +47,10 @@ def test_words_are_never_scanned_whole_and_small_catalogs_are():
     assert can_scan_catalog(Config().model, 100_000)
     assert not can_scan_catalog(Config().model, 100_001)
     assert not can_scan_catalog(parse_config({"model": WORDS}).model, None)
+
+
+def test_a_ranker_without_a_network_has_no_settings_that_contradict_each_other():
+    values = {"model": {"dim": 15, "decoder": {"num_heads": 2}}}
+    with pytest.raises(ConfigError):
+        check_config(parse_config(values))
+    check_config(parse_config({**values, "ranker": "counts"}))

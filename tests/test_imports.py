@@ -16,13 +16,13 @@ import cobrarec
 
 PACKAGE = Path(cobrarec.__file__).parent
 ORDER = (
-    {"errors", "config", "config_checks", "config_errors", "strict_yaml", "progress"},
+    {"errors", "config", "config_baselines", "config_checks", "config_errors", "config_section", "strict_yaml", "progress"},
     {"data"},
     {"semantic_ids"},
     {"model"},
     {"retrieval"},
     {"training", "evaluation", "baselines", "artifact", "artifact_manifest", "report"},
-    {"pipeline", "encoder_trial", "prepared", "run_folder", "run_steps", "run_results"},
+    {"pipeline", "encoder_trial", "prepared", "run_baselines", "run_folder", "run_steps", "run_results"},
     {"experiments", "serving", "scale"},
     {"cli"},
     {"__main__"},

@@ -214,10 +214,10 @@ MUTATIONS = {
         "test_leakage.py::test_replacing_every_test_item_changes_nothing_but_the_test_metrics[default]",
     ),
     "the baselines count the validation targets": Mutation(
-        "run_results.py",
+        "run_baselines.py",
         "train, num_items = prepared.split.train,",
-        "train, num_items = held_out_of(prepared, 'test').histories,",
-        "test_run_results.py::test_the_baselines_count_the_training_histories_alone",
+        "train, num_items = prepared.split.test.histories,",
+        "test_run_baselines.py::test_the_baselines_count_the_training_histories_alone",
     ),
     # ---- training and disk
     "the artifact forgets the chosen weight": Mutation(

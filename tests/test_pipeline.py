@@ -45,7 +45,7 @@ def test_metrics_have_the_documented_form(fitted):
     assert metrics["users"] == 60
     assert "last-two" in metrics["protocol"]
     for split in ("valid", "test"):
-        assert set(metrics[split]) == {"cobra", "popularity", "counts"}
+        assert set(metrics[split]) == {"cobra", "popularity", "counts", "content"}
         for values in metrics[split].values():
             assert set(values) == {"recall@5", "ndcg@5", "recall@10", "ndcg@10", "mrr@10", "coverage@10", "id_recall@10"}
             assert all(0 <= value <= 1 for value in values.values())

@@ -89,6 +89,23 @@ def test_a_run_to_be_like_is_refused_where_nothing_is_taken_from_it(tmp_path):
         settled_config(Config(), RunOptions(like=tmp_path))
 
 
+def test_a_ranker_without_a_network_takes_what_is_left_open_from_a_run_of_its_own_kind(tmp_path):
+    like = RunFolder(tmp_path / "like")
+    like.path.mkdir()
+    like.write_config(parse_config({"ranker": "counts"}))
+    write_text(like.checkpoints / "choices.json", json.dumps({"window": 3, "last": 5}))
+    values = {"data": {"split": "none"}, "ranker": "counts"}
+    assert settled_config(parse_config(values), RunOptions(like=like.path)).counts.model_dump() == {"window": 3, "last": 5}
+    half = settled_config(parse_config({**values, "counts": {"last": 1}}), RunOptions(like=like.path))
+    assert half.counts.model_dump() == {"window": 3, "last": 1}
+    popular = parse_config({**values, "ranker": "popularity"})
+    assert settled_config(popular, RunOptions()) == popular
+    with pytest.raises(ConfigError, match="counts.window"):
+        settled_config(parse_config(values), RunOptions())
+    with pytest.raises(RunError, match="of the ranker counts, this one is of content"):
+        settled_config(parse_config({**values, "ranker": "content"}), RunOptions(like=like.path))
+
+
 def test_a_run_to_be_like_must_be_finished_and_have_held_something_out(tmp_path):
     with pytest.raises(RunError, match="trained to its end"):
         settled_config(NONE, RunOptions(like=like_run(tmp_path / "unfinished").path))

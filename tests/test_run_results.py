@@ -3,13 +3,11 @@ import pytest
 
 from cobrarec import pipeline, run_results
 from cobrarec.artifact import load_artifact
-from cobrarec.baselines.popularity import Popularity
-from cobrarec.baselines.transitions import TransitionCounts
 from cobrarec.errors import RunError
 from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
-from cobrarec.run_results import DIRECT_WEIGHTS, baselines, choose_direct_weight, examples, held_out_of, shown_metrics
+from cobrarec.run_results import DIRECT_WEIGHTS, choose_direct_weight, examples, held_out_of, shown_metrics
 from small_run import SMALL, small_config, small_world
 
 
@@ -31,15 +29,6 @@ def test_the_weight_with_the_best_validation_ndcg_is_chosen_and_the_smallest_of_
 def test_a_weight_that_is_given_is_kept(tmp_path):
     pipeline.fit(*small_world(), tmp_path / "run", small_config(retrieval={"direct_weight": 0.3}, training={"num_epochs": 1}))
     assert load_artifact(tmp_path / "run" / "artifact").direct_weight == 0.3
-
-
-def test_the_baselines_count_the_training_histories_alone(run):
-    prepared = load_prepared(run)
-    train, num_items, ties = prepared.split.train, prepared.catalog.num_items, prepared.catalog.tie_breakers(prepared.seed)
-    made = baselines(prepared, Silent())
-    counts = TransitionCounts.fit(train, num_items, ties, made["counts"].window)
-    assert np.array_equal(made["counts"].counts.toarray(), counts.counts.toarray())
-    assert made["popularity"].order.tolist() == Popularity.fit(train, num_items, ties).order.tolist()
 
 
 def test_the_chosen_weight_is_one_of_those_tried_and_in_the_artifact(run):

@@ -6,6 +6,11 @@
               item_tokens.npy item_tokenizer.json                        for the end-to-end text encoder alone
               model.safetensors item_vectors.safetensors cold_start.safetensors
 
+Where the ranker is no network, only the first line and what it counts or compares:
+
+              transitions.safetensors                                    `counts`
+              unit_embeddings.npy                                        `content`
+
 It holds no history and nothing that is pickled.
 """
 
@@ -23,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cobrarec.artifact_manifest import read_manifest, replace_folder, verify_files, write_manifest, write_text
+from cobrarec.baselines.storage import Baseline, choices_of_baseline, load_baseline, save_baseline
 from cobrarec.config import Config, dump_config, load_config
 from cobrarec.data.catalog import Catalog
 from cobrarec.errors import ArtifactError, UserError
@@ -31,6 +37,8 @@ from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
 from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
 from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.semantic_ids.assigner import CodeAssigner
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -59,27 +67,36 @@ def save_artifact(
 
     Args:
         folder: where it will be; an artifact that is there is replaced.
-        recommender: what `load_artifact` will give back.
+        recommender: what `load_artifact` will give back; one with a network.
         config: all hyper-parameters of the run.
         embeddings: frozen text embeddings `[num_items, text_dim]` of the catalog.
         tools: what items added later need.
         facts: shown in the manifest under `model`, for a reader.
     """
     with replace_folder(folder) as partial:
-        recommender.catalog.save(partial)
-        write_text(partial / "config.yaml", dump_config(config.model_copy(update={"retrieval": recommender.config})))
+        _save_common(partial, recommender, config.model_copy(update={"retrieval": recommender.config}))
         recommender.semantic_ids.save(partial)
         tools.assigner.save(partial)
         tools.embedder.save(partial / "text_embedder")
         np.save(partial / "embeddings.npy", embeddings, allow_pickle=False)
-        np.save(partial / "popularity.npy", recommender.info.popularity, allow_pickle=False)
         if tools.tokenizer is not None:
             tools.tokenizer.save(partial / "item_tokenizer.json")
             np.save(partial / "item_tokens.npy", tools.tokenizer.table(recommender.catalog.texts).ids, allow_pickle=False)
         _save_tensors(recommender.model.state_dict(), partial / "model.safetensors")
         _save_tensors(recommender.items.arrays(), partial / "item_vectors.safetensors")
         save_arrays(tools.cold_start.arrays(), partial / "cold_start.safetensors")
-        write_manifest(partial, recommender.info.split, {**facts, "seed": recommender.info.seed})
+        _write_manifest(partial, recommender, config, facts)
+
+
+def save_baseline_artifact(folder: Path, recommender: Recommender, baseline: Baseline, config: Config, facts: dict[str, Any]) -> None:
+    """`save_artifact` for a recommender whose engine is `baseline`; what validation chose is written into the configuration."""
+    settings: dict[str, Any] = {"retrieval": recommender.config}
+    if config.ranker in ("counts", "content"):
+        settings[config.ranker] = getattr(config, config.ranker).model_copy(update=choices_of_baseline(baseline))
+    with replace_folder(folder) as partial:
+        _save_common(partial, recommender, config.model_copy(update=settings))
+        save_baseline(baseline, partial)
+        _write_manifest(partial, recommender, config, facts)
 
 
 def load_artifact(folder: Path | str, device: str = "cpu") -> Recommender:
@@ -105,9 +122,11 @@ def load_artifact(folder: Path | str, device: str = "cpu") -> Recommender:
 
 
 def load_new_item_tools(folder: Path | str) -> NewItemTools:
-    """What items added later need; raises ArtifactError where the artifact is damaged."""
+    """What items added later need; raises ArtifactError where the artifact is damaged or has no network."""
     folder = Path(folder)
-    read_manifest(folder)
+    ranker = read_manifest(folder)["ranker"]
+    if ranker != "cobra":
+        raise ArtifactError(f"{folder} is of the ranker {ranker}, which gives new items no codes and vectors; fit a network.")
     config = load_config(folder / "config.yaml")
     path = folder / "item_tokenizer.json"
     tokenizer = ItemTokenizer.load(path, config.model.item.text_encoder) if path.exists() else None
@@ -123,12 +142,16 @@ def verify_artifact(folder: Path | str) -> dict[str, Any]:
 def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recommender:
     config = load_config(folder / "config.yaml")
     catalog = Catalog.load(folder, config.data)
+    info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
+    if config.ranker != "cobra":
+        tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        baseline = load_baseline(folder, config, PopularItems.of(info.popularity, tie_ranks), tie_ranks)
+        return Recommender(catalog, baseline, info)
     semantic_ids = SemanticIds.load(folder)
     model = _load_model(folder, config, semantic_ids).to(device)
     items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)
     model.eval()
-    info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
-    return Recommender(catalog, semantic_ids, model, items, config.retrieval, info)
+    return Recommender.of_network(catalog, semantic_ids, model, items, config.retrieval, info)
 
 
 def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobra:
@@ -139,6 +162,16 @@ def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobr
     model = build_model(config.model, semantic_ids, np.load(folder / "embeddings.npy", allow_pickle=False), tokens)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     return model
+
+
+def _save_common(folder: Path, recommender: Recommender, config: Config) -> None:
+    recommender.catalog.save(folder)
+    write_text(folder / "config.yaml", dump_config(config))
+    np.save(folder / "popularity.npy", recommender.info.popularity, allow_pickle=False)
+
+
+def _write_manifest(folder: Path, recommender: Recommender, config: Config, facts: dict[str, Any]) -> None:
+    write_manifest(folder, recommender.info.split, config.ranker, {**facts, "seed": recommender.info.seed})
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

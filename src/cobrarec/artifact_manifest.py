@@ -1,6 +1,6 @@
 """Folders that are whole or absent, and the manifest that says what is in an artifact.
 
-A file or folder is written beside its place and renamed. `manifest.json` holds the format version, the split, what the model is,
+A file or folder is written beside its place and renamed. `manifest.json` holds the format version, the split, the ranker, what it is,
 and sha256 and size of every other file; an artifact that differs from its manifest is refused.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from cobrarec.data.tables import write_beside
 from cobrarec.errors import ArtifactError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 
 
@@ -48,12 +48,13 @@ def replace_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(left_over, ignore_errors=True)
 
 
-def write_manifest(folder: Path, split: str, model: dict[str, Any]) -> None:
+def write_manifest(folder: Path, split: str, ranker: str, model: dict[str, Any]) -> None:
     """Write `manifest.json` over all files that are in `folder`; `model` is free text and numbers for a reader."""
     names = _file_names(folder)
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "split": split,
+        "ranker": ranker,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model,
         "files": {name: {"sha256": file_hash(folder / name), "bytes": (folder / name).stat().st_size} for name in names},

@@ -4,36 +4,16 @@ Hyper-parameters (`Config`) are saved with the model; run options (`RunOptions`)
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from cobrarec.config_baselines import ContentConfig, CountsConfig
 from cobrarec.config_errors import explain
+from cobrarec.config_section import Section, Share, keys_of
 from cobrarec.errors import ConfigError
 from cobrarec.strict_yaml import load_yaml
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-if TYPE_CHECKING:
-    _Refusing = type
-else:
-
-    class _Refusing(type(BaseModel)):
-        """Turns the validator's error into ours where a section is made by hand: `Config(...)`, `RunOptions(...)`."""
-
-        def __call__(self, *arguments: Any, **values: Any) -> Any:
-            try:
-                return super().__call__(*arguments, **values)
-            except ValidationError as error:
-                raise ConfigError(" ".join(explain(one, self.__name__, known_keys(self)) for one in error.errors())) from None
-
-
-class Section(BaseModel, metaclass=_Refusing):
-    """A frozen part of the configuration; the text under each field is its documentation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class DataConfig(Section):
@@ -267,7 +247,7 @@ class RetrievalConfig(Section):
     direct_weight: float | None = Field(default=None, ge=0, le=1)
     """Share of the direct query's log-probability in the score; null: chosen on validation in `fit`."""
     fill: bool = True
-    """Lengthen short lists: more beams first, then the nearest items of the whole catalog, ranked below. False leaves them short."""
+    """Lengthen short lists: more beams first, then the nearest items of the whole catalog (without a network: popular items), ranked below."""
     include_history: bool = False
     """Recommend items of the history too (repeat consumption)."""
 
@@ -275,6 +255,9 @@ class RetrievalConfig(Section):
 class Config(Section):
     """All hyper-parameters of a run."""
 
+    ranker: Literal["cobra", "counts", "content", "popularity"] = "cobra"
+    """What recommends: the network (`cobra`), transition counts, neighbors by text, or popularity. The last three train no network: they
+    read `data`, `training.max_valid_users`, `retrieval.include_history`, `retrieval.fill` and their own section, `content` also `text`."""
     data: DataConfig = DataConfig()
     """How the tables are read and split."""
     text: TextConfig = TextConfig()
@@ -289,6 +272,10 @@ class Config(Section):
     """The training loop."""
     retrieval: RetrievalConfig = RetrievalConfig()
     """Generation and fusion."""
+    counts: CountsConfig = CountsConfig()
+    """Transition counts."""
+    content: ContentConfig = ContentConfig()
+    """Content neighbors."""
 
 
 class RunOptions(Section):
@@ -309,17 +296,12 @@ class RunOptions(Section):
     embedding_cache: Path | None = None
     """Folder of text embeddings that runs share; null: each run keeps its own alone."""
     like: Path | None = None
-    """For split `none`: the run whose best epoch and fusion weight (and settings, where none are given) are used."""
+    """For split `none`: the run whose choices on validation (and settings, where none are given) are used."""
 
 
-def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+def known_keys() -> list[str]:
     """All dotted keys of the configuration, sections included."""
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += known_keys(field.annotation, f"{prefix}{name}.")
-    return keys
+    return keys_of(Config)
 
 
 def parse_config(values: dict[str, Any], source: str = "the configuration") -> Config:
@@ -330,9 +312,14 @@ def parse_config(values: dict[str, Any], source: str = "the configuration") -> C
         raise ConfigError(" ".join(explain(one, source, known_keys()) for one in error.errors())) from None
 
 
+def packaged_configs() -> dict[str, Path]:
+    """The files of the packaged configurations by name."""
+    return {file.stem: file for file in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+
+
 def load_config(source: str | Path) -> Config:
     """Read a YAML file of settings, or the packaged configuration of that name; what it does not name keeps its default."""
-    packaged = {file.stem: file for file in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+    packaged = packaged_configs()
     path = packaged.get(str(source), Path(source))
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """The chapters in their order, from two tables to an artifact: what `cobrarec.fit` and the command line call.
 
 prepare -> semantic IDs -> train -> weight of the direct query -> artifact -> metrics -> report. Each step stores its result in the
-run folder; the separate functions compose to the same as `fit`.
+run folder; the separate functions compose to the same as `fit`. A ranker without a network has no IDs, and only choices to train.
 """
 
 import json
@@ -13,15 +13,16 @@ from typing import Any, Literal
 from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import write_text
 from cobrarec.config import Config, RunOptions, load_config, parse_config
-from cobrarec.errors import DataError, UserError
+from cobrarec.errors import DataError, RunError, UserError
 from cobrarec.prepared import Prepared, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
 from cobrarec.report import write_report
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.request_checks import check_k
+from cobrarec.run_baselines import baseline_step, baselines
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
-from cobrarec.run_results import KS, baselines, evaluate_rankers, examples, held_out_of, protocol
-from cobrarec.run_steps import Identified, artifact_step, semantic_ids_step, train_step
+from cobrarec.run_results import KS, evaluate_rankers, examples, held_out_of, protocol
+from cobrarec.run_steps import Identified, artifact_step, semantic_ids_step, torch_threads, train_step
 from cobrarec.training.checkpoint import read_state
 
 SPLITS = ("valid", "test")
@@ -63,8 +64,11 @@ def fit(
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
-            identified = semantic_ids_step(prepared, progress, options.embedding_cache)
-            _train(prepared, identified, _with_time_left(options, start), progress)
+            if prepared.config.ranker == "cobra":
+                identified = semantic_ids_step(prepared, progress, options.embedding_cache)
+                _train(prepared, identified, _with_time_left(options, start), progress)
+            else:
+                _train_baseline(prepared, options, progress)
         except UserError:
             if is_new and read_state(run.checkpoints) is None:
                 run.clear()
@@ -100,11 +104,14 @@ def build_semantic_ids(
 
     Raises:
         CollapseError: the IDs do not tell the items apart, and neither the settings nor `allow_collapse` permit that.
-        RunError: the folder was not prepared.
+        RunError: the folder was not prepared, or its ranker has no semantic IDs.
     """
     run = RunFolder(run_folder)
     with machine_limits():
         prepared = load_prepared(run)
+        if prepared.config.ranker != "cobra":
+            told = f"{run.path} is a run of the ranker {prepared.config.ranker}, which has no semantic IDs"
+            raise RunError(f"{told}; go on with `cobrarec train --run {run.path}`.")
         if allow_collapse and not prepared.config.semantic_ids.allow_collapse:
             run.write_config(_allowing_collapse(prepared.config))
             prepared = load_prepared(run)
@@ -115,16 +122,18 @@ def build_semantic_ids(
 
 
 def train(run_folder: Path | str, options: RunOptions | None = None, progress: Progress | None = None) -> Path:
-    """The third step of `fit`: train, choose the weight of the direct query, write the artifact, whose folder is returned.
+    """The third step of `fit`: train, choose what validation chooses, write the artifact, whose folder is returned.
 
-    The seed is the run's. Raises RunError where the folder has no semantic IDs, or a started training while `resume` is off.
+    The seed is the run's. Raises RunError where the folder lacks the semantic IDs that its ranker needs, or holds a started training
+    while `resume` is off.
     """
-    run = RunFolder(run_folder)
+    run, options, progress = RunFolder(run_folder), options or RunOptions(), progress or Silent()
     with machine_limits():
         prepared = load_prepared(run)
+        if prepared.config.ranker != "cobra":
+            return _train_baseline(prepared, options, progress)
         run.require("semantic_ids", f"cobrarec semantic-ids --run {run.path}")
-        progress = progress or Silent()
-        return _train(prepared, semantic_ids_step(prepared, progress), options or RunOptions(), progress)
+        return _train(prepared, semantic_ids_step(prepared, progress), options, progress)
 
 
 def evaluate(
@@ -145,7 +154,8 @@ def evaluate(
         progress: told how far it is.
 
     Returns:
-        `{"protocol", "users", split: {"cobra": {"recall@5", ...}, "popularity": {...}, "counts": {...}}}`.
+        `{"protocol", "users", split: {"cobra": {"recall@5", ...}, "popularity": {...}, "counts": {...}, "content": {...}}}`, the run's
+        own ranker first.
 
     Raises:
         RunError: there is no artifact, or the run held nothing out.
@@ -165,7 +175,7 @@ def evaluate(
             shown = _store_metrics(prepared, recommender, [split], progress)
             write_report(run.path)
             return shown
-        rankers = {"cobra": recommender, **baselines(prepared, progress)}
+        rankers = {prepared.config.ranker: recommender, **baselines(prepared, progress)}
         masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
         results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
         return {"protocol": protocol(prepared, masking), "users": held_out_of(prepared, split).num_users, split: results}
@@ -181,9 +191,20 @@ def _train(prepared: Prepared, identified: Identified, options: RunOptions, prog
     if options.resume and prepared.run.artifact.exists():
         return prepared.run.artifact
     trained = train_step(prepared, identified, options, progress)
-    folder, run = artifact_step(prepared, identified, trained), prepared.run
-    write_text(run.examples_file, json.dumps(examples(prepared, trained.recommender), indent=2, ensure_ascii=False) + "\n")
+    folder = artifact_step(prepared, identified, trained)
+    _store_examples(prepared, trained.recommender)
     return folder
+
+
+def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
+    if not (options.resume and prepared.run.artifact.exists()):
+        with torch_threads(options.num_threads):
+            _store_examples(prepared, baseline_step(prepared, options, progress))
+    return prepared.run.artifact
+
+
+def _store_examples(prepared: Prepared, recommender: Recommender) -> None:
+    write_text(prepared.run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
 
 
 def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[str], progress: Progress) -> dict[str, Any]:
@@ -194,7 +215,7 @@ def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequenc
     run = prepared.run
     stored: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
     stored |= read_json(run.metrics_file) or {}
-    rankers = {"cobra": recommender, **baselines(prepared, progress)} if splits else {}
+    rankers = {prepared.config.ranker: recommender, **baselines(prepared, progress)} if splits else {}
     shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
     for split in splits:
         shown["users"] = held_out_of(prepared, split).num_users

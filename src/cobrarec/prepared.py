@@ -39,8 +39,7 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
     """
     config = settled_config(config, options)
     if options.like is not None:
-        training, weight = config.training, config.retrieval.direct_weight
-        progress.message(f"Split none: {training.num_epochs} epochs, weight of the direct query {weight:g}, as in {options.like}.")
+        progress.message(f"Split none: {_settled_words(config)}, as in {options.like}.")
     check_config(config)
     resolve_device(options.device)
     items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
@@ -65,7 +64,7 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
     for line in ("Audit of the tables", *("  " + line for line in audit.lines())):
         progress.message(line)
     decoder = config.model.decoder
-    if histories.timestamps is None and (decoder.day_gap or decoder.month):
+    if config.ranker == "cobra" and histories.timestamps is None and (decoder.day_gap or decoder.month):
         progress.message("model.decoder.day_gap and month have no effect: the interactions table has no column timestamp.")
     return load_prepared(run)  # as the separate commands do, so that both ways give the same, byte for byte
 
@@ -82,8 +81,8 @@ def load_prepared(run: RunFolder) -> Prepared:
 def settled_config(config: Config, options: RunOptions) -> Config:
     """The configuration with what `options.like` decides written into it.
 
-    With split `none` nothing is held out: the number of epochs and the weight of the direct query come from the run `like`, and
-    training never stops early. Raises ConfigError where `like` is missing or of no use.
+    With split `none` nothing is held out: what validation would choose (of the network the number of epochs, after which training never
+    stops early, and the weight of the direct query) comes from the run `like`. Raises ConfigError where `like` is missing or of no use.
     """
     if config.data.split != "none":
         if options.like is not None:
@@ -93,9 +92,11 @@ def settled_config(config: Config, options: RunOptions) -> Config:
         return config
     if options.test:
         raise ConfigError("Split none holds nothing out, so that there is no test to read; leave --test away.")
+    if config.ranker != "cobra":
+        return _settled_baseline(config, options)
     if options.like is None:
         raise ConfigError("Split none holds nothing out that could choose the number of epochs; name a run that did with --like RUN.")
-    chosen = choices_of(RunFolder(options.like))
+    chosen = choices_of(RunFolder(options.like), config.ranker)
     training = config.training.model_copy(update={"num_epochs": chosen["num_epochs"], "patience": 0})
     retrieval = config.retrieval
     if retrieval.direct_weight is None:
@@ -103,11 +104,35 @@ def settled_config(config: Config, options: RunOptions) -> Config:
     return config.model_copy(update={"training": training, "retrieval": retrieval})
 
 
-def choices_of(like: RunFolder) -> dict[str, Any]:
-    """`num_epochs` and `direct_weight` that validation chose in the run `like`."""
+def _settled_baseline(config: Config, options: RunOptions) -> Config:
+    """The same for a ranker without a network; one whose settings are all given has no need of a run to be like."""
+    section = {"counts": config.counts, "content": config.content}.get(config.ranker)
+    left_open = [] if section is None else [name for name, value in section if value is None]
+    if section is None or not left_open:
+        return config
+    if options.like is None:
+        keys = " and ".join(f"`{config.ranker}.{name}`" for name in left_open)
+        raise ConfigError(f"Split none holds nothing out that could choose {keys}; name a run that did with --like RUN, or give values.")
+    chosen = choices_of(RunFolder(options.like), config.ranker)
+    settled = section.model_copy(update={name: chosen[name] for name in left_open})
+    return config.model_copy(update={config.ranker: settled})
+
+
+def _settled_words(config: Config) -> str:
+    """What `settled_config` settled."""
+    if config.ranker == "cobra":
+        return f"{config.training.num_epochs} epochs, weight of the direct query {config.retrieval.direct_weight:g}"
+    section = {"counts": config.counts, "content": config.content}.get(config.ranker)
+    return ", ".join([config.ranker, *([] if section is None else [f"{name} {value}" for name, value in section])])
+
+
+def choices_of(like: RunFolder, ranker: str) -> dict[str, Any]:
+    """What validation chose in the run `like`: of the network `num_epochs` and `direct_weight`, else the settings of the ranker."""
     chosen = read_json(like.checkpoints / "choices.json")
     if chosen is None:
         raise RunError(f"{like.path} is no run that was trained to its end (no checkpoints/choices.json); give --like such a run.")
     if like.config().data.split == "none":
         raise RunError(f"{like.path} itself held nothing out; give --like a run of split last-two or time:FRACTION.")
+    if like.config().ranker != ranker:
+        raise RunError(f"{like.path} is a run of the ranker {like.config().ranker}, this one is of {ranker}; give a run of {ranker}.")
     return chosen

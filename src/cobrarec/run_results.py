@@ -1,4 +1,4 @@
-"""What a run came to: metrics beside the baselines, the weight of the direct query, three users to look at."""
+"""What a run came to: the metrics, the weight of the direct query, three users to look at."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from cobrarec.baselines.popularity import Popularity
-from cobrarec.baselines.transitions import TransitionCounts, choose_transitions
 from cobrarec.data.splits import HeldOut
 from cobrarec.errors import RunError
 from cobrarec.evaluation.evaluate import Masking, Ranker, evaluate, sample_users
 from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_search import has_direct_query
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.retrieval.score_terms import has_direct_query
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the direct query that are tried on validation."""
@@ -42,18 +40,6 @@ def choose_direct_weight(prepared: Prepared, recommender: Recommender, progress:
     return DIRECT_WEIGHTS[best]
 
 
-def baselines(prepared: Prepared, progress: Progress) -> dict[str, Ranker]:
-    """Popularity and transition counts of the training histories; window and number of last items chosen on validation."""
-    train, num_items = prepared.split.train, prepared.catalog.num_items
-    ties = prepared.catalog.tie_breakers(prepared.seed)
-    if prepared.split.valid is None:
-        counts = TransitionCounts.fit(train, num_items, ties)
-    else:
-        valid = sample_users(prepared.split.valid, prepared.config.training.max_valid_users, prepared.seed)
-        counts = choose_transitions(train, valid, num_items, ties, progress=progress)
-    return {"popularity": Popularity.fit(train, num_items, ties), "counts": counts}
-
-
 def held_out_of(prepared: Prepared, split: str) -> HeldOut:
     """Validation or test users; raises RunError where the run's split has none."""
     held_out = {"valid": prepared.split.valid, "test": prepared.split.test}[split]
@@ -65,10 +51,10 @@ def held_out_of(prepared: Prepared, split: str) -> HeldOut:
 def evaluate_rankers(
     prepared: Prepared, rankers: Mapping[str, Ranker], split: str, ks: Sequence[int], masking: Masking, progress: Progress
 ) -> dict[str, dict[str, float]]:
-    """Metrics of each ranker on `split`: recall and NDCG at every k; MRR, coverage and ID-level recall at the largest."""
+    """Metrics of each ranker on `split`: recall and NDCG at every k; at the largest MRR, coverage and, beside a network, recall of IDs."""
     held_out, num_items = held_out_of(prepared, split), prepared.catalog.num_items
-    recommender = next(ranker for ranker in rankers.values() if isinstance(ranker, Recommender))
-    id_of_row = recommender.semantic_ids.id_of_row
+    recommender = rankers.get("cobra")
+    id_of_row = recommender.semantic_ids.id_of_row if isinstance(recommender, Recommender) else None
     results = {}
     for name, ranker in rankers.items():
         progress.message(f"Evaluating {name} on {split}: {held_out.num_users:,} users")
@@ -78,10 +64,10 @@ def evaluate_rankers(
 
 
 def shown_metrics(metrics: Mapping[str, float], ks: Sequence[int]) -> dict[str, float]:
-    """What stands in `metrics.json`; the mean list length only where lists are short."""
+    """What stands in `metrics.json`; the mean list length only where lists are short, recall of IDs only where there are any."""
     last = max(ks)
     names = [f"{name}@{k}" for k in ks for name in ("recall", "ndcg")]
-    names += [f"{name}@{last}" for name in ("mrr", "coverage", "id_recall")]
+    names += [f"{name}@{last}" for name in ("mrr", "coverage", "id_recall") if f"{name}@{last}" in metrics]
     if metrics[f"length@{last}"] < last:
         names.append(f"length@{last}")
     return {name: metrics[name] for name in names}

@@ -92,7 +92,7 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
         minutes=options.time_limit,
         resume_hint="",
     )
-    with _threads(options.num_threads):
+    with torch_threads(options.num_threads):
         result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
         recommender, cold_start = _recommender(prepared, identified, model.cpu())
         weight = choose_direct_weight(prepared, recommender, progress)
@@ -150,11 +150,11 @@ def _recommender(prepared: Prepared, identified: Identified, model: Cobra) -> tu
     items = cold_start.item_vectors(model, identified.embeddings, popularity > 0)
     model.refresh_evidence(items)
     info = ArtifactInfo(popularity, split.name, prepared.seed)
-    return Recommender(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info), cold_start
+    return Recommender.of_network(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info), cold_start
 
 
 @contextmanager
-def _threads(number: int | None) -> Iterator[None]:
+def torch_threads(number: int | None) -> Iterator[None]:
     """That many threads of torch inside the block; None leaves them alone."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)

@@ -1,14 +1,14 @@
-"""Popularity lists agree with a slow loop and fill what others leave open."""
+"""Popularity lists agree with a slow loop."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.slow_counts import popular_lists
-from cobrarec.baselines import popularity
 from cobrarec.baselines.popularity import Popularity
+from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
+from cobrarec.retrieval.list_engine import ListEngine
 
 NUM_ITEMS = 9
 LISTS = st.lists(st.lists(st.integers(0, NUM_ITEMS - 1), max_size=7), min_size=1, max_size=6)
@@ -39,17 +39,9 @@ def test_a_k_above_the_catalog_gives_shorter_lists() -> None:
     assert ranker.rank(Histories.from_lists([[1]]), 10).rows.tolist() == [[0, 2, -1]]
 
 
-def test_filling_keeps_what_is_listed_and_lists_nothing_twice() -> None:
-    ranker = Popularity.fit(Histories.from_lists([[0, 0, 0, 1, 1, 2, 2, 3]]), 6, np.arange(6, dtype=np.uint64))
-    lists = np.array([[5, 0, -1, -1], [-1, -1, -1, -1], [3, 2, 1, 0]], dtype=np.int32)
-    filled = ranker.fill(lists, Histories.from_lists([[1], [0], [4]]))
-    assert filled.tolist() == [[5, 0, 2, 3], [1, 2, 3, 4], [3, 2, 1, 0]]
-
-
-def test_batches_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = np.random.default_rng(1)
-    histories = Histories.from_lists([generator.integers(0, NUM_ITEMS, generator.integers(0, 6)) for _ in range(20)])
-    ranker = Popularity.fit(histories, NUM_ITEMS, TIES)
-    whole = ranker.rank(histories, 4).rows
-    monkeypatch.setattr(popularity, "_USERS_PER_BATCH", 3)
-    assert ranker.rank(histories, 4).rows.tolist() == whole.tolist()
+def test_it_is_an_engine_without_codes_whose_settings_are_those_of_all_engines() -> None:
+    ranker = Popularity.fit(Histories.from_lists([[0, 1, 1]]), 3, TIES[:3])
+    assert isinstance(ranker, ListEngine)
+    assert ranker.codes.shape == (3, 0)
+    assert ranker.with_config(RetrievalConfig(include_history=True)).rank(Histories.from_lists([[1]]), 1).rows.tolist() == [[1]]
+    assert ranker.nearest(np.array([1]), np.array([0, 2])).tolist() == [-1, -1]

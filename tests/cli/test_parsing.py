@@ -14,6 +14,7 @@ def test_every_command_of_the_documentation_is_there():
     "words",
     [
         "fit --items I --interactions X --out RUN --config demo --seed 3 --split last-two --test --resume --time-limit 5 --device cpu",
+        "fit --items I --interactions X --out RUN --model counts --counts.window 3",
         "prepare --items I --interactions X --out RUN",
         "semantic-ids --run RUN --allow-collapse",
         "train --run RUN --resume",

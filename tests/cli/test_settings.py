@@ -35,6 +35,21 @@ def test_a_packaged_configuration_goes_by_its_name():
     )
 
 
+def test_a_model_goes_by_the_name_of_its_packaged_configuration():
+    assert fit("--model", "counts").settings() == Config(ranker="counts")
+    assert fit("--model=sasrec", "--model.dim", "64").settings().model.dim == 64
+    assert fit("--model", "sasrec", "--model.dim", "64").settings().semantic_ids.num_levels == 0
+    assert fit("--model", "cobra").settings() == Config()
+    assert parse(["prepare", *TABLES, "--model", "popularity", "--seed", "3"]).settings() == Config(ranker="popularity")
+
+
+def test_an_unknown_model_and_two_configurations_are_refused():
+    with pytest.raises(ConfigError, match=r"--model is nope, expected one of: cobra, content, counts"):
+        fit("--model", "nope")
+    with pytest.raises(ConfigError, match="give one of the two"):
+        fit("--model", "counts", "--config", "demo")
+
+
 def test_lists_nothing_and_switches_can_be_given():
     settings = fit("--text.engines", "lsa", "wordllama", "--retrieval.items-per-beam", "7", "--model.no-use-dense").settings()
     assert settings.text.engines == ("lsa", "wordllama")
@@ -80,6 +95,7 @@ def test_the_run_that_is_named_with_like_gives_the_settings(tmp_path):
     (tmp_path / "config.yaml").write_text(dump_config(config))
     assert base_config(["fit", "--like", str(tmp_path)]) == config
     assert base_config(["fit", "--like", str(tmp_path), "--config", "demo"]) == load_config("demo")
+    assert base_config(["fit", "--like", str(tmp_path), "--model", "counts"]) == load_config("counts")
 
 
 def test_an_option_is_found_in_both_spellings():

@@ -27,7 +27,7 @@ def test_every_reason_is_told_in_words() -> None:
     assert 'P(ID) <data value="0.25">25 %</data>' in html
     assert 'cosine <data value="0.875">0.88</data>' in html
     assert "nearest in history: <bdi>Soap</bdi>" in html
-    assert "fill: nearest in the whole catalog" in html
+    assert "fill: ranked below what was found" in html
     assert "terms of the scores: beam, similarity" in html
 
 

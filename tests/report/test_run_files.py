@@ -6,7 +6,7 @@ import pytest
 from run_folders import epoch_record, write_run
 
 from cobrarec.errors import RunError
-from cobrarec.report.run_files import read_run
+from cobrarec.report.run_files import NETWORK_PARTS, PARTS, read_run
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -58,3 +58,14 @@ def test_damaged_codes_are_refused(tmp_path: Path, content: bytes) -> None:
     (folder / "semantic_ids/codes.npy").write_bytes(content)
     with pytest.raises(RunError, match=r"codes.npy is damaged"):
         read_run(folder)
+
+
+def test_what_a_run_without_a_network_never_has_is_not_missing(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    (folder / "config.yaml").write_text("ranker: counts\ndata:\n  split: last-two\n", encoding="utf-8")
+    for part in NETWORK_PARTS:
+        (folder / PARTS[part]).unlink()
+    run = read_run(folder)
+    assert (run.ranker, run.missing) == ("counts", ())
+    (folder / PARTS["metrics"]).unlink()
+    assert read_run(folder).missing == (PARTS["metrics"],)

@@ -97,3 +97,12 @@ def test_the_training_is_summed_up_in_words() -> None:
     assert "3 epochs, 4,002 interactions per second (median), 3 min 6 s." in sections.training(
         RunFiles(**{**vars(EMPTY), "epochs": epochs})
     )
+
+
+def test_the_headline_is_the_ranker_of_the_run_beside_the_others(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run"))
+    counts = RunFiles(**{**vars(run), "ranker": "counts"})
+    assert '<data value="0.082055">' in sections.headline(counts).split("COBRA")[0]
+    assert "COBRA" in sections.headline(counts)
+    assert "Transition counts" in sections.facts_line(counts)
+    assert "COBRA" not in sections.facts_line(run)

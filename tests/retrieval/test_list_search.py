@@ -139,7 +139,7 @@ def test_catalogs_too_large_to_scan_get_the_same_order_from_the_beams_alone(num_
 
 
 def test_the_largest_buckets_bound_how_many_users_are_searched_at_once():
-    search = make_recommender(1, 6)._search
+    search = make_recommender(1, 6).network
     assert search.users_per_chunk(1) == 256
     search.largest_buckets[0], kept = 10**6, search.largest_buckets[0]
     try:

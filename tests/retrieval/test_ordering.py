@@ -1,6 +1,8 @@
+import numpy as np
+import pytest
 import torch
 
-from cobrarec.retrieval.ordering import log_scores_of_keys, order_keys
+from cobrarec.retrieval.ordering import log_scores_of_keys, order_keys, ranks_of, rounded
 
 
 def _order(log_scores, tie_ranks):
@@ -36,3 +38,11 @@ def test_keys_of_a_billion_things_do_not_overflow():
     assert lowest.item() >= 0
     steps = (2 * 2e4) / 1e-5
     assert steps * 10**9 < 2**62
+
+
+def test_ranks_are_the_places_in_the_order_of_the_tie_breakers():
+    assert ranks_of(np.array([30, 10, 20], dtype=np.uint64)).tolist() == [2, 0, 1]
+
+
+def test_rounding_gives_multiples_of_a_step():
+    assert rounded(np.array([-1.000004, -2.000006])).tolist() == pytest.approx([-1.0, -2.00001], abs=1e-9)

@@ -1,1 +1,1 @@
-"""Rankers without training, in the same table as the model: popularity and transition counts."""
+"""Rankers without training, engines like the network: popularity, transition counts, content neighbors."""

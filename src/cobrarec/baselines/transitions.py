@@ -1,49 +1,52 @@
 """Transition counts: what followed the history's last items in the training prefixes. No training, and hard to beat.
 
-count(a, b) = sum over the times b came d <= window places after a of 1 / d.
-score(b) = sum over the last n items a of the history of count(a, b) / (places of a from the end).
+The score is the item's share of the summed scores of `TransitionMemory`, over the catalog less the history; popular items follow.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from cobrarec.baselines.popularity import Popularity, Ranking
+from cobrarec.baselines.choice import best_ranker
+from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
-from cobrarec.evaluation.evaluate import evaluate
-from cobrarec.progress import Progress, Silent
-from cobrarec.semantic_ids.collaborative import transitions
+from cobrarec.progress import Progress
+from cobrarec.retrieval.list_engine import LIST_SETTINGS, Mask, Request, no_codes
+from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.popular_items import PopularItems
+from cobrarec.retrieval.ranking import rank_all
+from cobrarec.retrieval.recommendations import RankedLists
+from cobrarec.retrieval.scored_lists import scored_lists
+from cobrarec.retrieval.transition_memory import TransitionMemory
 
 WINDOWS = (1, 3, 5, 10)
 LAST = (1, 3, 5, 10)
 
-_CANDIDATES_PER_BATCH = 4_000_000  # scored (user, item) pairs held at once: about 200 MB with their sort
-_PAIRS_PER_PART = 20_000_000  # transitions counted at once: about 500 MB
-_DECIMALS = 9  # scores equal but for the order of summation are ties
+_SCORES_PER_CHUNK = 4_000_000  # scored (user, item) pairs held at once: about 200 MB with their order
+_MAX_USERS_PER_CHUNK = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransitionCounts:
     """Weighted item-to-item counts, and popularity for what they leave open."""
 
-    counts: sparse.csr_array
-    """`[num_items, num_items]`, float64: count(a, b)."""
-    popularity: Popularity
+    memory: TransitionMemory
+    popular: PopularItems
     """Fills short lists and gives the items for users without a history."""
-    tie_breakers: npt.NDArray[np.uint64]
+    tie_ranks: npt.NDArray[np.int64]
     """`[num_items]`, smaller first among equal scores."""
-    window: int
-    """Largest distance counted."""
-    last: int = 5
-    """History items that score."""
-    include_history: bool = False
-    """Leave the history's items in the lists."""
+    config: RetrievalConfig = RetrievalConfig()
+
+    read_settings = LIST_SETTINGS
+    max_history = None
+    direct_weight = 0.0
+    score_formula = "share of the transition counts from the history's last items"
 
     @classmethod
     def fit(
@@ -58,62 +61,63 @@ class TransitionCounts:
             window: largest distance counted.
             last: history items that score.
         """
-        counts = sparse.csr_array((num_items, num_items))
-        for distance in range(1, window + 1):
-            counts = counts + _pairs_at(train, num_items, distance) / distance
-        return cls(sparse.csr_array(counts), Popularity.fit(train, num_items, tie_breakers), tie_breakers, window, last)
+        tie_ranks = ranks_of(tie_breakers)
+        popular = PopularItems.of(train.item_counts(num_items), tie_ranks)
+        return cls(TransitionMemory.fit(train, num_items, window, last), popular, tie_ranks)
 
-    def with_settings(self, *, include_history: bool | None = None, last: int | None = None) -> "TransitionCounts":
-        """A copy that keeps or masks the history's items, or scores by another number of last items."""
-        return dataclasses.replace(
-            self,
-            include_history=self.include_history if include_history is None else include_history,
-            last=self.last if last is None else last,
-        )
+    def __repr__(self) -> str:
+        return f"transition counts, window {self.memory.window}, last {self.memory.last}"
 
-    def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> Ranking:
+    @property
+    def codes(self) -> npt.NDArray[np.int32]:
+        """No semantic IDs, `[num_items, 0]`."""
+        return no_codes(self.memory.num_items)
+
+    def with_config(self, config: RetrievalConfig) -> "TransitionCounts":
+        """The same counts under other settings."""
+        return dataclasses.replace(self, config=config)
+
+    def with_settings(self, *, include_history: bool) -> "TransitionCounts":
+        """A copy that keeps or masks the history's items."""
+        return self.with_config(self.config.model_copy(update={"include_history": include_history}))
+
+    def with_last(self, last: int) -> "TransitionCounts":
+        """The same counts, scored by another number of last items."""
+        return dataclasses.replace(self, memory=self.memory.with_last(last))
+
+    def users_per_chunk(self) -> int:
+        """How many users to ask for at once, for about `_SCORES_PER_CHUNK` scored items."""
+        return max(1, min(_MAX_USERS_PER_CHUNK, _SCORES_PER_CHUNK // max(1, self.memory.most_scored)))
+
+    def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
+        """Ranked lists of one chunk of users, once per direct weight."""
+        scores = self.memory.scores(histories)
+        if not self.config.include_history:
+            scores = without_history(scores, histories)
+        totals = np.repeat(scores.sum(axis=1), np.diff(scores.indptr))
+        scores.data = np.log(scores.data / totals)
+        ranked = scored_lists(scores, request, self.tie_ranks, "counts")
+        if self.config.fill:
+            self.popular.fill(ranked, histories, request, self.config.include_history)
+        return [ranked] * len(request.direct_weights)
+
+    def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """For each listed row the item of the history that adds most to its score; -1 where none does."""
+        return self.memory.best_predecessors(history, listed)
+
+    def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
         """The k items of highest score, then popular ones, for every history."""
-        num_items = self.counts.shape[0]
-        lists = np.full((histories.num_users, min(k, num_items)), -1, dtype=np.int32)
-        batches = self._batches(histories.last(self.last))
-        fill = self.popularity.with_settings(include_history=self.include_history)
-        for start, stop in (progress or Silent()).track(batches, "transition counts", len(batches)):
-            users = np.arange(start, stop)
-            batch = histories.select(users)
-            lists[users] = fill.fill(self._best(batch, lists.shape[1]), batch)
-        return Ranking(lists)
+        return rank_all(self, self.popular, histories, Request(min(k, self.memory.num_items)), progress)[0]
 
-    def _batches(self, recent: Histories) -> list[tuple[int, int]]:
-        """Runs of users that score at most `_CANDIDATES_PER_BATCH` items together."""
-        users, rows = recent.users(), recent.rows[recent.places()]
-        candidates = np.bincount(users, weights=np.diff(self.counts.indptr)[rows], minlength=recent.num_users) + 1
-        part = np.cumsum(candidates) // _CANDIDATES_PER_BATCH
-        part += np.arange(recent.num_users) // 4096  # bounds the fill's masks too
-        edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), recent.num_users]
-        return [(start, stop) for start, stop in itertools.pairwise(edges) if stop > start]
 
-    def _best(self, histories: Histories, k: int) -> npt.NDArray[np.int32]:
-        """Rows `[num_users, k]` by descending score, -1 behind them."""
-        num_users, num_items = histories.num_users, self.counts.shape[0]
-        recent = histories.last(self.last)
-        users, rows = recent.users(), recent.rows[recent.places()]
-        from_end = np.searchsorted(users, users, side="right") - np.arange(len(users))
-        weights = sparse.csr_array((1.0 / from_end, (users, rows)), shape=(num_users, num_items))
-        scores = sparse.csr_array(weights @ self.counts)
-        scores.data = np.round(scores.data, _DECIMALS)
-        spare = 0 if self.include_history else histories.lengths
-        keep = _highest(scores, k + spare + np.zeros(num_users, dtype=np.int64))
-        who, what, value = np.repeat(np.arange(num_users), np.diff(scores.indptr))[keep], scores.indices[keep], scores.data[keep]
-        if not self.include_history:
-            seen = np.unique(histories.users() * num_items + histories.rows[histories.places()])
-            unseen = ~np.isin(who * num_items + what, seen)
-            who, what, value = who[unseen], what[unseen], value[unseen]
-        order = np.lexsort((self.tie_breakers[what], -value, who))
-        who, what = who[order], what[order]
-        rank = np.arange(len(who)) - np.searchsorted(who, who, side="left")
-        lists = np.full((num_users, k), -1, dtype=np.int32)
-        lists[who[rank < k], rank[rank < k]] = what[rank < k]
-        return lists
+def without_history(scores: sparse.csr_array, histories: Histories) -> sparse.csr_array:
+    """The scores without those of the items that the users had."""
+    users, rows = histories.users(), histories.rows[histories.places()]
+    seen = sparse.csr_array((np.ones(len(rows)), (users, rows)), shape=scores.shape)
+    seen.data[:] = 1.0  # once, however often the user had it
+    left = sparse.csr_array(scores - scores.multiply(seen))
+    left.eliminate_zeros()
+    return left
 
 
 def choose_transitions(
@@ -136,39 +140,12 @@ def choose_transitions(
         lasts: numbers of history items tried.
         progress: one step per setting.
     """
-    best: tuple[float, TransitionCounts] | None = None
-    fitted: TransitionCounts | None = None
-    grid = list(itertools.product(windows, lasts))
-    for window, last in (progress or Silent()).track(grid, "transition counts: settings"):
-        if fitted is None or fitted.window != window:
-            fitted = TransitionCounts.fit(train, num_items, tie_breakers, window)
-        candidate = fitted.with_settings(last=last)
-        ndcg = evaluate(candidate, valid, [10], num_items)["ndcg@10"]
-        if best is None or ndcg > best[0]:
-            best = (ndcg, candidate)
-    if best is None:
-        raise ValueError(f"No settings to choose from: windows {list(windows)}, last {list(lasts)}.")
-    return best[1]
 
+    def candidates() -> Iterator[TransitionCounts]:
+        fitted: TransitionCounts | None = None
+        for window, last in itertools.product(windows, lasts):
+            if fitted is None or fitted.memory.window != window:
+                fitted = TransitionCounts.fit(train, num_items, tie_breakers, window)
+            yield fitted.with_last(last)
 
-def _highest(scores: sparse.csr_array, num_wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Mask over `scores.data`: positive, and among the `num_wanted[u]` highest of row u or as high as the last of them."""
-    keep = scores.data > 0
-    edges = scores.indptr
-    for user in np.flatnonzero(np.diff(edges) > num_wanted):
-        values = scores.data[edges[user] : edges[user + 1]]
-        place = len(values) - num_wanted[user]
-        keep[edges[user] : edges[user + 1]] &= values >= np.partition(values, place)[place]
-    return keep
-
-
-def _pairs_at(train: Histories, num_items: int, distance: int) -> sparse.csr_array:
-    """How often each item stood `distance` places after each other one, `[num_items, num_items]`."""
-    total = sparse.csr_array((num_items, num_items))
-    ends = np.cumsum(train.lengths)
-    cuts = np.searchsorted(ends, np.arange(_PAIRS_PER_PART, train.num_interactions, _PAIRS_PER_PART))
-    edges = np.unique(np.concatenate([[0], cuts, [train.num_users]]))
-    for start, stop in itertools.pairwise(edges):
-        pairs = transitions(train.select(np.arange(start, stop)), distance)
-        total = total + sparse.csr_array((np.ones(len(pairs[0])), pairs), shape=(num_items, num_items))
-    return total
+    return best_ranker(candidates(), len(windows) * len(lasts), valid, num_items, "transition counts: settings", progress)

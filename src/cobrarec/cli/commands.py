@@ -25,8 +25,10 @@ class _OverTables:
     """Table of interactions: `user_id`, `item_id`, and `position` or `timestamp` for the order."""
     out: Path
     """Folder of the run; made anew."""
+    model: str | None = None
+    """What to fit, by the name of a packaged configuration: `cobra` (the defaults), `sasrec`, `counts`, `content`, `popularity`, ..."""
     config: str | None = None
-    """A YAML file of settings, or a packaged one: `paper-amazon`, `demo`. Settings below lie on top of it."""
+    """In place of --model, a YAML file of settings or a packaged one: `paper-amazon`, `demo`. Settings below lie on top of either."""
     seed: int = 0
     """Seed of every random choice."""
     split: str | None = None
@@ -36,7 +38,7 @@ class _OverTables:
     allow_collapse: Flag = False
     """Go on although the semantic IDs do not tell the items apart."""
     like: Path | None = None
-    """With `--split none`: the run whose settings, best epoch and fusion weight are used."""
+    """With `--split none`: the run whose settings and choices on validation (best epoch, fusion weight) are used."""
     resume: Flag = False
     """Go on with the run in --out where it stopped."""
     resolved: Suppress[Config] = field(default_factory=Config)
@@ -58,6 +60,7 @@ class Fit(_OverTables):
 
       cobrarec fit --items items.parquet --interactions interactions.parquet --out runs/first --test
       cobrarec fit --items items.csv --interactions x.csv --out runs/two-levels --semantic-ids.num-levels 2
+      cobrarec fit --items items.csv --interactions x.csv --out runs/counts --model counts
       cobrarec fit --items items.csv --interactions x.csv --out runs/final --split none --like runs/first
     """
 
@@ -131,7 +134,7 @@ class SemanticIds:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Third step of `fit`: train, choose the fusion weight, write the artifact.
+    """Third step of `fit`: train, make the choices on validation, write the artifact.
 
     For example:
 
@@ -140,7 +143,7 @@ class Train:
 
     name: ClassVar[str] = "train"
     run_folder: Annotated[Path, arg(name="run")]
-    """A folder with semantic IDs."""
+    """A folder with semantic IDs, or one prepared for a ranker that needs none."""
     resume: Flag = False
     """Go on from the last checkpoint."""
     time_limit: float | None = None
@@ -161,7 +164,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Metrics of the very lists that `recommend` gives, beside popularity and transition counts.
+    """Metrics of the very lists that `recommend` gives, beside popularity, transition counts and content neighbors.
 
     For example:
 
@@ -305,8 +308,8 @@ class Verify:
         from cobrarec.artifact_manifest import verify_files
 
         manifest = verify_files(self.artifact)
-        text = f"{self.artifact}: {len(manifest['files'])} files are as written {manifest['created']}; split {manifest['split']}"
-        screen.line(text)
+        files = f"{len(manifest['files'])} files are as written {manifest['created']}"
+        screen.line(f"{self.artifact}: {files}; ranker {manifest['ranker']}, split {manifest['split']}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""From command-line words to a checked configuration: `--config FILE|NAME`, then `--model.decoder.num-layers 2` on top.
+"""From command-line words to a checked configuration: `--model NAME` or `--config FILE|NAME`, then `--model.dim 64` on top.
 
 tyro parses into loose mirrors of the pydantic sections (types and help, no ranges); the sections themselves then check the
 values, so that a value out of range is refused in the same sentence as one in a YAML file.
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 from pydantic import BaseModel, ValidationError
 
-from cobrarec.config import Config, RunOptions, load_config, parse_config
+from cobrarec.config import Config, RunOptions, load_config, packaged_configs, parse_config
 from cobrarec.config_errors import explain
 from cobrarec.errors import ConfigError, RunError
 
@@ -57,9 +57,21 @@ def option_value(arguments: Sequence[str], option: str) -> str | None:
     return None
 
 
+def model_config(name: str) -> Config:
+    """The packaged configuration of that name; `cobra` is that of the defaults. Raises ConfigError for any other word."""
+    packaged = packaged_configs()
+    if name != "cobra" and name not in packaged:
+        raise ConfigError(f"--model is {name}, expected one of: {', '.join(['cobra', *packaged])}. A file of settings goes with --config.")
+    return Config() if name == "cobra" else load_config(name)
+
+
 def base_config(arguments: Sequence[str]) -> Config:
-    """What the overrides lie upon: `--config`, else the configuration of the `--like` run, else the defaults."""
-    named = option_value(arguments, "--config")
+    """What the overrides lie upon: `--model` or `--config`, else the configuration of the `--like` run, else the defaults."""
+    model, named = option_value(arguments, "--model"), option_value(arguments, "--config")
+    if model is not None and named is not None:
+        raise ConfigError(f"--model {model} and --config {named} each name a whole configuration; give one of the two.")
+    if model is not None:
+        return model_config(model)
     if named is not None:
         return load_config(named)
     like = option_value(arguments, "--like")

@@ -5,8 +5,8 @@ from typing import Any
 
 from cobrarec.report.markup import Markup, fraction, join, number, percent, tag, user_text
 
-SOURCES = {"fill": "fill: nearest in the whole catalog", "popular": "popular: empty history"}
-"""Where an item came from if not from a beam."""
+SOURCES = {"fill": "fill: ranked below what was found", "popular": "popular in training"}
+"""Where an item came from if it was not found by the ranker."""
 LAST_ITEMS = 12
 """Items of a history that are shown; older ones are counted."""
 

@@ -1,6 +1,7 @@
 """What a run folder holds, read for the report; parts that are not there are named, never guessed."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ PARTS = {
     "manifest": "artifact/manifest.json",
 }
 """The files that the report reads, by the part of the page that they fill."""
+NETWORK_PARTS = ("health_card", "codes", "log")
+"""Those that a run of another ranker than the network never has."""
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The parts of a run. A part whose file is absent is None (or empty) and its path stands in `missing`."""
+    """The parts of a run. A part whose file is absent is None (or empty); its path stands in `missing` if such a run should have it."""
 
     name: str
     metrics: dict[str, Any] | None
@@ -36,6 +39,7 @@ class RunFiles:
     config: str | None
     manifest: dict[str, Any] | None
     missing: tuple[str, ...]
+    ranker: str = "cobra"
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -52,6 +56,10 @@ def read_run(folder: Path) -> RunFiles:
             f"{folder} holds none of the files of a run ({', '.join(PARTS.values())}). Give the folder that `cobrarec fit --out` wrote."
         )
     config = folder / PARTS["config"]
+    settings = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else None
+    ranker = re.search(r"^ranker: (\w+)$", settings or "", re.MULTILINE)
+    if ranker is not None and ranker[1] != "cobra":
+        missing = tuple(path for path in missing if path not in [PARTS[part] for part in NETWORK_PARTS])
     return RunFiles(
         name=folder.resolve().name,
         metrics=_read_json(folder / PARTS["metrics"], dict),
@@ -60,9 +68,10 @@ def read_run(folder: Path) -> RunFiles:
         bucket_sizes=_read_bucket_sizes(folder / PARTS["codes"]),
         epochs=_read_epochs(folder / PARTS["log"]),
         examples=_read_json(folder / PARTS["examples"], list) or [],
-        config=config.read_text(encoding="utf-8", errors="replace") if config.is_file() else None,
+        config=settings,
         manifest=_read_json(folder / PARTS["manifest"], dict),
         missing=missing,
+        ranker="cobra" if ranker is None else ranker[1],
     )
 
 

@@ -8,7 +8,7 @@ from cobrarec.report.markup import Markup, format_number, fraction, join, number
 from cobrarec.report.plots import Mark, Series, histogram, line_chart
 from cobrarec.report.run_files import RunFiles
 
-SYSTEMS = {"cobra": "COBRA", "popularity": "Popularity", "counts": "Transition counts"}
+SYSTEMS = {"cobra": "COBRA", "popularity": "Popularity", "counts": "Transition counts", "content": "Content neighbors"}
 """Names of the compared systems; others keep their key."""
 METRIC_NOTES = {
     "recall": "share of the held-out items that stand among the first k of their user's list, mean over users",
@@ -79,15 +79,15 @@ def headline(run: RunFiles) -> Markup:
     if which is None:
         return Markup("")
     systems: dict[str, Any] = metrics[which]
-    ours: dict[str, Any] = systems.get("cobra") or {}
+    ours: dict[str, Any] = systems.get(run.ranker) or {}
     keys = [key for key in ("recall@10", "ndcg@10", "coverage@10") if key in ours]
     name = "test" if which == "test" else "validation"
-    tiles = [tile(f"{metric_name(key)}, {name}", fraction(ours[key]), _against(key, systems)) for key in keys]
+    tiles = [tile(f"{metric_name(key)}, {name}", fraction(ours[key]), _against(run.ranker, key, systems)) for key in keys]
     return tag("dl", *tiles, class_="tiles")
 
 
 def results(run: RunFiles) -> Markup:
-    """Return the metrics tables, test and validation, COBRA beside the baselines."""
+    """Return the metrics tables, test and validation, the run's ranker beside the baselines."""
     metrics = run.metrics or {}
     titles = {"test": "Test", "valid": "Validation"}
     tables = [_metrics_table(titles[name], metrics[name]) for name in titles if isinstance(metrics.get(name), dict) and metrics[name]]
@@ -195,8 +195,8 @@ def _audit_row(label: str, value: Any, note: Any) -> Markup:
     return tag("div", tag("dt", _words(label), tag("small", user_text(note)) if note else None), tag("dd", shown))
 
 
-def _against(key: str, systems: dict[str, Any]) -> Markup:
-    others = [(name, system[key]) for name, system in systems.items() if name != "cobra" and isinstance(system, dict) and key in system]
+def _against(ranker: str, key: str, systems: dict[str, Any]) -> Markup:
+    others = [(name, system[key]) for name, system in systems.items() if name != ranker and isinstance(system, dict) and key in system]
     return join(
         *[join(" · " if place else "", f"{SYSTEMS.get(name, name)} ", fraction(value)) for place, (name, value) in enumerate(others)]
     )
@@ -317,6 +317,7 @@ def facts_line(run: RunFiles) -> Markup:
     metrics = run.metrics or {}
     users = metrics.get("test_users") if metrics.get("test") else metrics.get("users")
     parts = [
+        SYSTEMS.get(run.ranker, run.ranker) if run.ranker != "cobra" else None,
         f"split {manifest['split']}" if manifest.get("split") else None,
         f"{users:,} evaluated users" if isinstance(users, int) else None,
         f"saved {manifest['created']}" if manifest.get("created") else None,

@@ -8,6 +8,7 @@ out, which shifts all of a user's log scores alike.
 
 import copy
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,27 +22,21 @@ from cobrarec.model.cobra import Cobra, ItemVectors
 from cobrarec.retrieval.beam_fusion import Fused, FusionSettings, Normalizers, beam_normalizers, fuse
 from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, beam_search, prune
 from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
+from cobrarec.retrieval.generating import generating
 from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex
+from cobrarec.retrieval.list_engine import Mask, Request
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, log_scores_of_keys, order_keys
-from cobrarec.retrieval.recommendations import BEAM, FILL, Explanations, RankedLists
+from cobrarec.retrieval.recommendations import BEAM, FILL, TERMS, Explanations, RankedLists
+from cobrarec.retrieval.score_terms import direct_weight, has_direct_query, score_formula
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 NUMBERS_PER_CHUNK = 6_000_000
 """Users are searched together as long as their largest arrays hold about this many numbers."""
 MAX_USERS_PER_CHUNK = 256
 """More users at once are no faster."""
-TERMS = ("beam", "similarity", "direct", "fill", "popularity")
-"""What a log score can be the sum of."""
 
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for: lists of k, one set of lists per direct weight, of the allowed items only (None: all)."""
-
-    k: int
-    direct_weights: tuple[float, ...]
-    allowed: AllowedItems | None = None
-    explain: bool = False
+Search: TypeAlias = Request[AllowedItems]
+"""A request whose filter is in the form that beam search reads."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +66,17 @@ class Found:
         return torch.bincount(self.users[kept], minlength=len(self.beams.ids))
 
 
-def has_direct_query(model: Cobra) -> bool:
-    """Whether there is a direct query: it is read at the vector token, so without dense vectors there is none."""
-    return model.direct_head is not None
-
-
 class ListSearch:
-    """Everything that stays the same between chunks."""
+    """The engine of the network: everything that stays the same between chunks."""
+
+    read_settings = frozenset(RetrievalConfig.model_fields)
 
     def __init__(
         self, model: Cobra, items: ItemVectors, semantic_ids: SemanticIds, tie_ranks: npt.NDArray[np.int64], config: RetrievalConfig
     ) -> None:
         """`tie_ranks[row]`: place of the item in the order that breaks ties."""
         device = items.vectors.device
-        self.model, self.items, self.config = model, items, config
+        self.model, self.items, self.semantic_ids, self.config = model, items, semantic_ids, config
         self.device = device
         self.tables = PrefixTables(semantic_ids, device)
         self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
@@ -98,6 +90,29 @@ class ListSearch:
         if has_direct_query(model) and not self.scans:
             self.direct_index = exact.with_biases(items.direct_bias * model.direct_temperature.detach())
         self.settings = self._settings(config)
+
+    def __repr__(self) -> str:
+        return f"{self.tables.num_levels} x {self.codebook_size} codes, dim {self.model.config.dim}"
+
+    @property
+    def codes(self) -> npt.NDArray[np.int32]:
+        """Semantic IDs `[num_items, num_levels]`."""
+        return self.semantic_ids.codes
+
+    @property
+    def max_history(self) -> int:
+        """Latest items of a history that the decoder reads."""
+        return self.model.config.decoder.max_history
+
+    @property
+    def direct_weight(self) -> float:
+        """Share of the direct query's log-probability in a log score; 0 where the model has no direct query."""
+        return direct_weight(self.model, self.config)
+
+    @property
+    def score_formula(self) -> str:
+        """Which terms make a score, in words."""
+        return score_formula(self.config, self.direct_weight)
 
     def with_config(self, config: RetrievalConfig) -> "ListSearch":
         """The same search under other settings; tables and vectors are shared."""
@@ -113,20 +128,29 @@ class ListSearch:
             similarity_softmax=config.similarity_softmax,
         )
 
-    def users_per_chunk(self, num_beams: int) -> int:
-        """How many users to search at once, for arrays of about `NUMBERS_PER_CHUNK`."""
-        num_beams = min(num_beams, self.tables.num_ids)
+    def users_per_chunk(self, num_beams: int | None = None) -> int:
+        """How many users to search at once, for arrays of about `NUMBERS_PER_CHUNK`; by default with the beams of the settings."""
+        num_beams = min(num_beams or self.config.num_beams, self.tables.num_ids)
         found = 3 * self.largest_buckets[num_beams - 1]  # several arrays, float64
         tree = num_beams * (self.codebook_size if self.tables.num_levels > 1 else 1)
         state = num_beams * self.model.config.dim * (1 + self.tables.num_levels)
         largest = max(self.num_items if self.scans else 0, found, tree, state, 1)
         return max(1, min(MAX_USERS_PER_CHUNK, NUMBERS_PER_CHUNK // largest))
 
-    def lists(self, histories: Histories, request: Request) -> list[RankedLists]:
+    def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
         """Ranked lists of one chunk of users, each with at least one item; one set per direct weight of the request."""
-        return self._lists(histories, request, self.config.num_beams, None)
+        allowed = None if request.allowed is None else AllowedItems(torch.from_numpy(request.allowed).to(self.device), self.tables)
+        search = Request(request.k, request.direct_weights, allowed, request.explain)
+        with generating(self.model):
+            return self._lists(histories, search, self.config.num_beams, None)
 
-    def _lists(self, histories: Histories, request: Request, num_beams: int, normalizers: Normalizers | None) -> list[RankedLists]:
+    def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """For each listed row the row of the history whose vector has the largest cosine with it, the latest of equals."""
+        latest_first = torch.from_numpy(history[::-1].copy()).to(self.device)
+        cosines = self.items.unit[torch.from_numpy(listed).to(self.device)] @ self.items.unit[latest_first].T
+        return history[::-1][cosines.argmax(1).cpu().numpy()]
+
+    def _lists(self, histories: Histories, request: Search, num_beams: int, normalizers: Normalizers | None) -> list[RankedLists]:
         removed = RemovedItems.none(self.device)
         if not self.config.include_history:
             removed = RemovedItems.of(histories, self.num_items, self.device)
@@ -147,7 +171,7 @@ class ListSearch:
             self._fill(ranked, short[~grows], encoded, found, request)
         return lists
 
-    def _num_wanted(self, removed: RemovedItems, num_users: int, request: Request) -> Int[Tensor, " batch"]:
+    def _num_wanted(self, removed: RemovedItems, num_users: int, request: Search) -> Int[Tensor, " batch"]:
         """How many items each list should hold: k, or what the filters and the history leave."""
         rows, total = removed.users, self.num_items
         if request.allowed is not None:
@@ -158,7 +182,7 @@ class ListSearch:
         self,
         users: npt.NDArray[np.int64],
         histories: Histories,
-        request: Request,
+        request: Search,
         num_beams: int,
         results: tuple[list[RankedLists], Normalizers],
     ) -> None:
@@ -215,7 +239,7 @@ class ListSearch:
         similarities = self.direct_index.search(queries, ids, *places).similarities
         return (similarities / self.model.direct_temperature - encoded.direct_normalizer[users, 0]).double()
 
-    def _ordered(self, found: Found, request: Request, weight: float) -> RankedLists:
+    def _ordered(self, found: Found, request: Search, weight: float) -> RankedLists:
         """The best k candidates of each user."""
         log_scores = found.log_phi
         if weight > 0 and found.log_direct is not None:
@@ -257,7 +281,7 @@ class ListSearch:
         missing = {name: np.full(place.shape, np.nan) for name in TERMS if name not in arrays}
         return Explanations(probability.cpu().numpy(), cosines.cpu().numpy(), arrays | missing)
 
-    def _fill(self, ranked: RankedLists, users: npt.NDArray[np.int64], encoded: EncodedHistories, found: Found, request: Request) -> None:
+    def _fill(self, ranked: RankedLists, users: npt.NDArray[np.int64], encoded: EncodedHistories, found: Found, request: Search) -> None:
         """Append the nearest items of the whole catalog to short lists: by the direct query, else by the best beam's dense query.
 
         Their log scores are the list's lowest plus the query's log-probability. The one place that scans a large catalog too.

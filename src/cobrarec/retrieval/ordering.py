@@ -3,6 +3,8 @@
 The rounded score and the tie's rank are packed into one integer, so that a plain top-k is the whole order, with nothing left to chance.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -27,3 +29,13 @@ def log_scores_of_keys(keys: Int[Tensor, "*shape"], num_things: int) -> Float[Te
     """The rounded log scores inside `order_keys`, float64; -inf where the key is -1."""
     log_scores = torch.round((keys // num_things).double() - LOG_SCORE_RANGE / LOG_SCORE_STEP) * LOG_SCORE_STEP
     return torch.where(keys < 0, -torch.inf, log_scores)
+
+
+def rounded(log_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The nearest multiples of `LOG_SCORE_STEP`."""
+    return np.round(log_scores / LOG_SCORE_STEP) * LOG_SCORE_STEP
+
+
+def ranks_of(tie_breakers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Place of each item in the ascending order of `tie_breakers`."""
+    return np.argsort(np.argsort(tie_breakers, kind="stable"), kind="stable").astype(np.int64)

@@ -10,11 +10,14 @@ import pyarrow as pa
 
 from cobrarec.data.catalog import ItemId
 
-Source = Literal["beam", "fill", "popular"]
-"""beam: generated and fused. fill: nearest of the whole catalog, below the beams' items. popular: for an empty history."""
-SOURCES: tuple[Source, ...] = ("beam", "fill", "popular")
+Source = Literal["beam", "fill", "popular", "counts", "content"]
+"""beam: generated and fused. fill: ranked below what was found, where that is less than k. popular: for an empty history, and the
+ranker of that name. counts, content: found by the ranker of that name."""
+SOURCES: tuple[Source, ...] = ("beam", "fill", "popular", "counts", "content")
 """Names of the numbers in `RankedLists.sources`."""
 BEAM, FILL, POPULAR = range(3)
+TERMS = ("beam", "similarity", "direct", "counts", "content", "fill", "popularity")
+"""What a log score can be the sum of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class RankedLists:
     """Lists of catalog rows, best first, for users in the order of the input.
 
     rows int32 `[num_users, k]`, -1 where a list ends; log_scores float64, multiples of 1e-5, never rising, -inf where a list ends;
-    sources int8, see `SOURCES`, -1 where a list ends; num_beams int64 `[num_users]`: M in the end, 0 for popular items.
+    sources int8, see `SOURCES`, -1 where a list ends; num_beams int64 `[num_users]`: M in the end, 0 where none were searched.
     """
 
     rows: npt.NDArray[np.int32]
@@ -76,12 +79,6 @@ class RankedLists:
         wider = RankedLists.empty(len(self.rows), k, self._empty_explanations(len(self.rows), k))
         wider.write(np.arange(len(self.rows)), self)
         return wider
-
-    def repeated(self, num_users: int) -> "RankedLists":
-        """The one list of this object for so many users."""
-        repeated = RankedLists.empty(num_users, self.rows.shape[1], self._empty_explanations(num_users, self.rows.shape[1]))
-        repeated.write(np.arange(num_users), self)
-        return repeated
 
     def _paired_explanations(self, part: "RankedLists") -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
         if self.explanations is None or part.explanations is None:
@@ -122,7 +119,8 @@ class Why:
 
     beam_probability: probability of the semantic ID given the history. cosine: of the dense prediction (for filled items of the query that
     found them) with the item's vector. nearest_history_item: the history's item of the nearest vector. terms: what the log score is the sum
-    of, each times its weight: `beam` and `similarity` (the two softmaxes of BeamFusion), `direct`; or `fill`; or `popularity`.
+    of, each times its weight: `beam` and `similarity` (the two softmaxes of BeamFusion), `direct`; or one of `fill`, `popularity`,
+    `counts`, `content`.
     """
 
     beam_probability: float | None

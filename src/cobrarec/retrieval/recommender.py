@@ -1,29 +1,27 @@
 """Recommender: histories in, lists of the caller's items out. People call `recommend`, evaluation `rank`: one path, the same lists."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from cobrarec.config import RetrievalConfig, parse_config
 from cobrarec.data.catalog import Catalog, UnknownPolicy
 from cobrarec.data.interactions import Histories
-from cobrarec.errors import DataError
+from cobrarec.errors import ConfigError, DataError
 from cobrarec.model.cobra import Cobra, ItemVectors
-from cobrarec.progress import Progress, Silent
-from cobrarec.retrieval.beam_search import AllowedItems
-from cobrarec.retrieval.list_search import TERMS, ListSearch, Request, has_direct_query
-from cobrarec.retrieval.recommendations import POPULAR, Explanations, RankedLists, Recommendations
+from cobrarec.progress import Progress
+from cobrarec.retrieval.list_engine import ListEngine, Mask, Request
+from cobrarec.retrieval.list_search import ListSearch
+from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.popular_items import PopularItems
+from cobrarec.retrieval.ranking import rank_all
+from cobrarec.retrieval.recommendations import RankedLists, Recommendations
 from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
-
-DEFAULT_DIRECT_WEIGHT = 0.5
-"""Share of the direct query where no weight was chosen: half and half."""
 
 
 @dataclass(frozen=True)
@@ -39,55 +37,86 @@ class ArtifactInfo:
 
 
 class Recommender:
-    """A trained model, its catalog and its settings."""
+    """A catalog and the engine that finds its lists: the network's, or that of a ranker that counts."""
 
-    def __init__(
-        self,
+    def __init__(self, catalog: Catalog, engine: ListEngine, info: ArtifactInfo) -> None:
+        """`engine` is one over the rows of `catalog`."""
+        self.catalog, self.engine, self.info = catalog, engine, info
+        self._tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        self._popular = PopularItems.of(info.popularity, self._tie_ranks)
+
+    @classmethod
+    def of_network(
+        cls,
         catalog: Catalog,
         semantic_ids: SemanticIds,
         model: Cobra,
         items: ItemVectors,
         config: RetrievalConfig,
         info: ArtifactInfo,
-    ) -> None:
-        """`items` are the final vectors of the catalog, on the model's device."""
-        self.catalog, self.semantic_ids, self.model, self.items = catalog, semantic_ids, model, items
-        self.config, self.info = config, info
-        self._tie_ranks = np.argsort(np.argsort(catalog.tie_breakers(info.seed), kind="stable"), kind="stable").astype(np.int64)
-        self._popular = np.lexsort((self._tie_ranks, -info.popularity)).astype(np.int32)
-        self._search = ListSearch(model, items, semantic_ids, self._tie_ranks, config)
+    ) -> "Recommender":
+        """A trained model, its catalog and its settings; `items` are the final vectors of the catalog, on the model's device."""
+        tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config), info)
 
     def __repr__(self) -> str:
-        ids = self.semantic_ids
-        codes = f"{ids.num_levels} x {ids.codebook_size} codes"
-        return f"Recommender({self.catalog.num_items} items, {codes}, dim {self.model.config.dim}, split {self.info.split})"
+        return f"Recommender({self.catalog.num_items} items, {self.engine}, split {self.info.split})"
+
+    @property
+    def network(self) -> ListSearch:
+        """The engine, where it is the network's.
+
+        Raises:
+            ConfigError: it is another one, which has no model.
+        """
+        if not isinstance(self.engine, ListSearch):
+            raise ConfigError(f"This recommender has no network: its lists come from {self.engine}. Fit one with `ranker: cobra`.")
+        return self.engine
+
+    @property
+    def model(self) -> Cobra:
+        """The model of the network."""
+        return self.network.model
+
+    @property
+    def items(self) -> ItemVectors:
+        """The item vectors of the network."""
+        return self.network.items
+
+    @property
+    def semantic_ids(self) -> SemanticIds:
+        """The semantic IDs of the network."""
+        return self.network.semantic_ids
+
+    @property
+    def config(self) -> RetrievalConfig:
+        """The settings of retrieval."""
+        return self.engine.config
 
     def with_settings(self, **changes: Any) -> "Recommender":
         """The same recommender with other retrieval settings, for example `num_beams=50`.
 
         Raises:
-            ConfigError: an unknown setting or a value out of range.
+            ConfigError: an unknown setting, a value out of range, or a setting that has no effect on this engine.
         """
+        config = parse_config({"retrieval": {**self.config.model_dump(), **changes}}).retrieval
+        without_effect = sorted(set(changes) - self.engine.read_settings)
+        if without_effect:
+            known = ", ".join(f"`{name}`" for name in sorted(self.engine.read_settings))
+            raise ConfigError(f"`{without_effect[0]}` has no effect on lists from {self.engine}, which read {known}; leave it away.")
         changed = copy.copy(self)
-        changed.config = parse_config({"retrieval": {**self.config.model_dump(), **changes}}).retrieval
-        changed._search = self._search.with_config(changed.config)
+        changed.engine = self.engine.with_config(config)
         return changed
 
     @property
     def direct_weight(self) -> float:
-        """Share of the direct query's log-probability in a log score; 0 where the model has no direct query."""
-        if not has_direct_query(self.model):
-            return 0.0
-        return DEFAULT_DIRECT_WEIGHT if self.config.direct_weight is None else self.config.direct_weight
+        """Share of the direct query's log-probability in a log score; 0 where there is no direct query."""
+        return self.engine.direct_weight
 
     @property
     def score_formula(self) -> str:
         """Which terms make a score, in words."""
-        domain = {"bucket": "the items of its ID", "candidates": "its beam's candidates", "all": "all candidates"}
-        phi = f"softmax over {domain[self.config.similarity_softmax]}"
-        phi = f"{phi}, of the best ID alone" if self.config.fusion == "top-id" else f"softmax over beams x {phi}"
-        weight = self.direct_weight
-        return phi if weight == 0 else f"({phi})^{1 - weight:g} x P(item | direct query)^{weight:g}"
+        return self.engine.score_formula
 
     def recommend(
         self,
@@ -137,7 +166,7 @@ class Recommender:
         k = check_k(k)
         ranked = self._rank(histories, k, (self.direct_weight,), self._allowed(exclude, allow, unknown), explain=explain)[0]
         nearest = self._nearest_history_rows(histories, ranked) if explain else None
-        return Recommendations(ranked, self.catalog.item_ids, self.semantic_ids.codes, self.score_formula, nearest)
+        return Recommendations(ranked, self.catalog.item_ids, self.engine.codes, self.score_formula, nearest)
 
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
         """The lists of `recommend` as catalog rows, `[num_users, min(k, num_items)]`, users in the order of `histories`.
@@ -165,44 +194,13 @@ class Recommender:
         histories: Histories,
         k: int,
         weights: tuple[float, ...],
-        allowed: AllowedItems | None,
+        allowed: Mask | None,
         progress: Progress | None = None,
         explain: bool = False,
     ) -> list[RankedLists]:
-        """The one path of all lists: popular items for empty histories, else chunks of users of similar history length."""
-        k = min(k, self.catalog.num_items)
-        request = Request(k, weights, allowed, explain)
-        num_users = histories.num_users
-        results = [RankedLists.empty(num_users, k, Explanations.empty(num_users, k, TERMS) if explain else None) for _ in weights]
-        empty = np.flatnonzero(histories.lengths == 0)
-        if len(empty):
-            popular = self._popular_list(request)
-            for ranked in results:
-                ranked.write(empty, popular.repeated(len(empty)))
-        read = np.minimum(histories.lengths, self.model.config.decoder.max_history)
-        order = np.argsort(read, kind="stable")[len(empty) :]
-        step = self._search.users_per_chunk(self.config.num_beams)
-        chunks = [order[start : start + step] for start in range(0, len(order), step)]
-        with _generating(self.model):
-            for users in (progress or Silent()).track(chunks, "ranking", total=len(chunks)):
-                for ranked, part in zip(results, self._search.lists(histories.select(users), request), strict=True):
-                    ranked.write(users, part)
-        return results
-
-    def _popular_list(self, request: Request) -> RankedLists:
-        """One list of the items most frequent in training; the score is the item's share of the interactions, each counted once more."""
-        rows = self._popular
-        if request.allowed is not None:
-            rows = rows[request.allowed.rows.cpu().numpy()[rows]]
-        rows = rows[: request.k]
-        counts = self.info.popularity
-        ranked = RankedLists.empty(1, request.k, Explanations.empty(1, request.k, TERMS) if request.explain else None)
-        ranked.rows[0, : len(rows)] = rows
-        ranked.log_scores[0, : len(rows)] = np.log((counts[rows] + 1) / (counts.sum() + len(counts)))
-        ranked.sources[0, : len(rows)] = POPULAR
-        if ranked.explanations is not None:
-            ranked.explanations.terms["popularity"][0, : len(rows)] = ranked.log_scores[0, : len(rows)]
-        return ranked
+        """The one path of all lists."""
+        request = Request(min(k, self.catalog.num_items), weights, allowed, explain)
+        return rank_all(self.engine, self._popular, histories, request, progress)
 
     def _rows(self, item_ids: Iterable[Any], unknown: UnknownPolicy) -> npt.NDArray[np.int64]:
         """Rows of the caller's ids; with `skip`, single ids of another type than the catalog's are unknown like any other."""
@@ -220,7 +218,7 @@ class Recommender:
         kept = [[time for item, time in zip(*pair, strict=True) if item in self.catalog] for pair in paired]
         return Histories.from_lists(rows, timestamps=kept)
 
-    def _allowed(self, exclude: Iterable[Any] | None, allow: Iterable[Any] | None, unknown: UnknownPolicy) -> AllowedItems | None:
+    def _allowed(self, exclude: Iterable[Any] | None, allow: Iterable[Any] | None, unknown: UnknownPolicy) -> Mask | None:
         if exclude is None and allow is None:
             return None
         mask = np.full(self.catalog.num_items, allow is None)
@@ -228,27 +226,12 @@ class Recommender:
             mask[self._rows(check_item_ids(allow, "allow"), unknown)] = True
         if exclude is not None:
             mask[self._rows(check_item_ids(exclude, "exclude"), unknown)] = False
-        return AllowedItems(torch.from_numpy(mask).to(self.items.vectors.device), self._search.tables)
+        return mask
 
     def _nearest_history_rows(self, histories: Histories, ranked: RankedLists) -> npt.NDArray[np.int64]:
-        """For each listed item the history's item whose vector has the largest cosine with it (the latest among equals); -1 without."""
+        """For each listed item the history's item that is nearest to it for the engine; -1 without."""
         nearest = np.full(ranked.rows.shape, -1, dtype=np.int64)
-        unit = self.items.unit
         for user in np.flatnonzero(histories.lengths > 0):
-            history = histories.of(int(user))[::-1].astype(np.int64)
             listed = ranked.rows[user, : ranked.lengths[user]].astype(np.int64)
-            cosines = unit[torch.from_numpy(listed).to(unit.device)] @ unit[torch.from_numpy(history.copy()).to(unit.device)].T
-            nearest[user, : len(listed)] = history[cosines.argmax(1).cpu().numpy()]
+            nearest[user, : len(listed)] = self.engine.nearest(histories.of(int(user)).astype(np.int64), listed)
         return nearest
-
-
-@contextmanager
-def _generating(model: Cobra) -> Iterator[None]:
-    """Eval mode without gradient; afterwards the model is as it was."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)

@@ -1,0 +1,20 @@
+"""A model while it generates, not learns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from cobrarec.model.cobra import Cobra
+
+
+@contextmanager
+def generating(model: Cobra) -> Iterator[None]:
+    """Eval mode without gradient; afterwards the model is as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

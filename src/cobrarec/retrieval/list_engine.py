@@ -1,0 +1,90 @@
+"""ListEngine: what finds the lists behind a `Recommender`, be it a network or a count; and what it is asked for."""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from cobrarec.config import RetrievalConfig
+from cobrarec.data.interactions import Histories
+from cobrarec.retrieval.recommendations import TERMS, Explanations, RankedLists
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Filter = TypeVar("Filter")
+
+LIST_SETTINGS = frozenset({"include_history", "fill"})
+"""Settings of retrieval that every engine reads."""
+
+
+@dataclass(frozen=True)
+class Request(Generic[Filter]):
+    """What is asked for: lists of k, one set of lists per direct weight, of the allowed items only (None: all).
+
+    Engines are given `allowed` as a mask `[num_items]`; inside they may hold it in another form.
+    """
+
+    k: int
+    direct_weights: tuple[float, ...] = (0.0,)
+    allowed: Filter | None = None
+    explain: bool = False
+
+    def empty_lists(self, num_users: int) -> RankedLists:
+        """Lists of k places without items, with explanations where they are asked for."""
+        return RankedLists.empty(num_users, self.k, Explanations.empty(num_users, self.k, TERMS) if self.explain else None)
+
+
+@runtime_checkable
+class ListEngine(Protocol):
+    """What a `Recommender` asks for its lists. Everything is in catalog rows; engines know no item ids."""
+
+    @property
+    def config(self) -> RetrievalConfig:
+        """The settings of retrieval."""
+        ...
+
+    @property
+    def read_settings(self) -> frozenset[str]:
+        """Names of the settings that have an effect here."""
+        ...
+
+    @property
+    def codes(self) -> npt.NDArray[np.int32]:
+        """Semantic IDs `[num_items, num_levels]`; no level where the engine has none."""
+        ...
+
+    @property
+    def max_history(self) -> int | None:
+        """Latest items of a history that are read; None where it costs nothing to read them all."""
+        ...
+
+    @property
+    def direct_weight(self) -> float:
+        """Share of a direct query's log-probability in a log score."""
+        ...
+
+    @property
+    def score_formula(self) -> str:
+        """Which terms make a score, in words."""
+        ...
+
+    def with_config(self, config: RetrievalConfig) -> "ListEngine":
+        """The same engine under other settings."""
+        ...
+
+    def users_per_chunk(self) -> int:
+        """How many users to ask for at once."""
+        ...
+
+    def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
+        """Ranked lists of one chunk of users, each with at least one item; one set per direct weight of the request."""
+        ...
+
+    def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """For each listed row the row of the history (oldest first) that is nearest to it, the latest of equals; -1 where none is."""
+        ...
+
+
+def no_codes(num_items: int) -> npt.NDArray[np.int32]:
+    """`codes` of an engine without semantic IDs."""
+    return np.zeros((num_items, 0), dtype=np.int32)

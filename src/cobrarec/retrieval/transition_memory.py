@@ -1,0 +1,112 @@
+"""TransitionMemory: what followed what in the training histories, and what that says of the items that come next.
+
+count(a, b) = sum over the times b came d <= window places after a of 1 / d; with `reverse` r, plus r times count(b, a).
+score(b) = sum over the last n items a of the history of count(a, b) / (places of a from the end).
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from cobrarec.data.interactions import Histories
+from cobrarec.semantic_ids.collaborative import transitions
+
+_PAIRS_PER_PART = 20_000_000  # transitions counted at once: about 500 MB
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionMemory:
+    """Weighted item-to-item counts."""
+
+    counts: sparse.csr_array
+    """`[num_items, num_items]`, float64: count(a, b)."""
+    window: int
+    """Largest distance counted."""
+    last: int
+    """History items that score."""
+    reverse: float = 0.0
+    """Weight with which the way back was counted too."""
+
+    @classmethod
+    def fit(cls, train: Histories, num_items: int, window: int = 10, last: int = 5, reverse: float = 0.0) -> "TransitionMemory":
+        """Count the transitions of `train`, the only thing that is counted, in a catalog of `num_items`."""
+        counts = sparse.csr_array((num_items, num_items))
+        for distance in range(1, window + 1):
+            counts = counts + _pairs_at(train, num_items, distance) / distance
+        if reverse:
+            counts = counts + reverse * counts.T
+        return cls(sparse.csr_array(counts), window, last, reverse)
+
+    def with_last(self, last: int) -> "TransitionMemory":
+        """The same counts, scored by another number of last items."""
+        return dataclasses.replace(self, last=last)
+
+    @property
+    def num_items(self) -> int:
+        """Items of the catalog."""
+        return int(self.counts.shape[0])
+
+    @property
+    def most_scored(self) -> int:
+        """An upper bound of how many items one history can score."""
+        followers = np.sort(np.diff(self.counts.indptr))[::-1]
+        return min(self.num_items, int(followers[: self.last].sum()))
+
+    def scores(self, histories: Histories) -> sparse.csr_array:
+        """`[num_users, num_items]`, float64, all stored values above zero; items of the history are scored like any other."""
+        return sparse.csr_array(self._weights(histories) @ self.counts)
+
+    def best_predecessors(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """For each of the rows `listed` the item of the history (oldest first) that adds most to its score, the latest of equals.
+
+        -1 where none adds anything.
+        """
+        recent = history[::-1][: self.last]
+        if not len(recent) or not len(listed):
+            return np.full(len(listed), -1, dtype=np.int64)
+        parts = self.counts[recent][:, listed].toarray() / np.arange(1, len(recent) + 1)[:, None]
+        return np.where(parts.max(axis=0) > 0, recent[parts.argmax(axis=0)], -1)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All that there is, as arrays to save."""
+        parts = {"data": self.counts.data, "indices": self.counts.indices, "indptr": self.counts.indptr}
+        return {**parts, "settings": np.array([self.window, self.last, self.reverse], dtype=np.float64)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "TransitionMemory":
+        """What `arrays` gave; raises KeyError or ValueError where they are not of that form."""
+        num_items = len(arrays["indptr"]) - 1
+        counts = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(num_items, num_items))
+        counts.check_format(full_check=True)
+        window, last, reverse = arrays["settings"].tolist()
+        return cls(counts, int(window), int(last), reverse)
+
+    def _weights(self, histories: Histories) -> sparse.csr_array:
+        """`[num_users, num_items]`: 1 / places from the end, of each user's last items."""
+        users, rows, from_end = recent_items(histories, self.last)
+        return sparse.csr_array((1.0 / from_end, (users, rows)), shape=(histories.num_users, self.num_items))
+
+
+def recent_items(histories: Histories, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """User, row and place from the end (1 for the latest) of each of the users' `last` items, user after user, oldest first."""
+    recent = histories.last(last)
+    users = recent.users()
+    return users, recent.rows[recent.places()], np.searchsorted(users, users, side="right") - np.arange(len(users))
+
+
+def _pairs_at(train: Histories, num_items: int, distance: int) -> sparse.csr_array:
+    """How often each item stood `distance` places after each other one, `[num_items, num_items]`."""
+    total = sparse.csr_array((num_items, num_items))
+    ends = np.cumsum(train.lengths)
+    cuts = np.searchsorted(ends, np.arange(_PAIRS_PER_PART, train.num_interactions, _PAIRS_PER_PART))
+    edges = np.unique(np.concatenate([[0], cuts, [train.num_users]]))
+    for start, stop in itertools.pairwise(edges):
+        pairs = transitions(train.select(np.arange(start, stop)), distance)
+        total = total + sparse.csr_array((np.ones(len(pairs[0])), pairs), shape=(num_items, num_items))
+    return total

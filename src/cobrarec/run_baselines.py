@@ -1,0 +1,79 @@
+"""Rankers without training in a run: beside the network in its table, or in its place (`ranker: counts`, `content`, `popularity`)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cobrarec.artifact import save_baseline_artifact
+from cobrarec.artifact_manifest import write_text
+from cobrarec.baselines.content import LAST as CONTENT_LAST
+from cobrarec.baselines.content import ContentNeighbors, choose_content
+from cobrarec.baselines.popularity import Popularity
+from cobrarec.baselines.storage import Baseline, choices_of_baseline
+from cobrarec.baselines.transitions import LAST, WINDOWS, TransitionCounts, choose_transitions
+from cobrarec.config import RunOptions
+from cobrarec.data.splits import HeldOut
+from cobrarec.errors import RunError
+from cobrarec.evaluation.evaluate import Ranker, sample_users
+from cobrarec.prepared import Prepared
+from cobrarec.progress import Progress
+from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.semantic_ids.text_embeddings import cached_embeddings
+
+CONTENT_USERS = 2000
+"""Validation users on whom the setting of content neighbors is chosen: each is compared with the text of every item."""
+
+
+def baselines(prepared: Prepared, progress: Progress) -> dict[str, Ranker]:
+    """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts."""
+    names = ["popularity", "counts", *(["content"] if prepared.config.ranker in ("cobra", "content") else [])]
+    return {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
+
+
+def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:
+    """The ranker of that name over the training histories; settings that are left open are chosen on validation."""
+    train, num_items = prepared.split.train, prepared.catalog.num_items
+    ties = prepared.catalog.tie_breakers(prepared.seed)
+    if ranker == "popularity":
+        return Popularity.fit(train, num_items, ties)
+    if ranker == "counts":
+        valid, given = _validation_sample(prepared), prepared.config.counts
+        if valid is None:
+            defaults = {name: value for name, value in given.model_dump().items() if value is not None}
+            return TransitionCounts.fit(train, num_items, ties, **defaults)
+        windows, lasts = _tried(given.window, WINDOWS), _tried(given.last, LAST)
+        return choose_transitions(train, valid, num_items, ties, windows, lasts, progress)
+    valid, config, last = _validation_sample(prepared, CONTENT_USERS), prepared.config, prepared.config.content.last
+    _, embeddings = cached_embeddings(prepared.catalog.texts, config.text, prepared.run.prepared / "embeddings", progress, embedding_cache)
+    if valid is None:
+        return ContentNeighbors.fit(embeddings, train, ties, **({} if last is None else {"last": last}))
+    return choose_content(embeddings, train, valid, ties, _tried(last, CONTENT_LAST), progress)
+
+
+def baseline_step(prepared: Prepared, options: RunOptions, progress: Progress) -> Recommender:
+    """In place of training: choose on validation, note the choices, write the artifact, and return its recommender.
+
+    Raises:
+        RunError: there is an artifact already.
+    """
+    run, config, catalog = prepared.run, prepared.config, prepared.catalog
+    if run.artifact.exists():
+        raise RunError(f"{run.path} already has an artifact; add --resume to keep it, or give another folder.")
+    baseline = fit_baseline(config.ranker, prepared, progress, options.embedding_cache).with_config(config.retrieval)
+    choices = choices_of_baseline(baseline)
+    progress.message(f"Ranker {config.ranker}: {baseline}")
+    write_text(run.checkpoints / "choices.json", json.dumps(choices, indent=2) + "\n")
+    info = ArtifactInfo(prepared.split.train.item_counts(catalog.num_items), prepared.split.name, prepared.seed)
+    recommender = Recommender(catalog, baseline, info)
+    facts: dict[str, Any] = {"items": catalog.num_items, **choices, "score": recommender.score_formula}
+    save_baseline_artifact(run.artifact, recommender, baseline, config, facts)
+    return recommender
+
+
+def _tried(given: int | None, usual: tuple[int, ...]) -> tuple[int, ...]:
+    return usual if given is None else (given,)
+
+
+def _validation_sample(prepared: Prepared, at_most: int | None = None) -> HeldOut | None:
+    valid, num_users = prepared.split.valid, prepared.config.training.max_valid_users
+    return None if valid is None else sample_users(valid, min(num_users, at_most or num_users), prepared.seed)

@@ -1,0 +1,69 @@
+"""The counts and the scores agree with a slow loop, in whatever parts they are counted."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.slow_counts import transition_counts
+from cobrarec.data.interactions import Histories
+from cobrarec.retrieval import transition_memory
+from cobrarec.retrieval.transition_memory import TransitionMemory, recent_items
+
+NUM_ITEMS = 9
+LISTS = st.lists(st.lists(st.integers(0, NUM_ITEMS - 1), max_size=9), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LISTS, LISTS, st.integers(1, 10), st.integers(1, 10), st.sampled_from([0.0, 0.5, 1.0]))
+def test_counts_and_scores_agree_with_a_slow_loop(
+    train: list[list[int]], histories: list[list[int]], window: int, last: int, reverse: float
+) -> None:
+    memory = TransitionMemory.fit(Histories.from_lists(train), NUM_ITEMS, window, last, reverse)
+    slow = transition_counts(train, window)
+    expected = np.array([[slow[a][b] + reverse * slow[b][a] for b in range(NUM_ITEMS)] for a in range(NUM_ITEMS)])
+    np.testing.assert_allclose(memory.counts.toarray(), expected)
+    scores = memory.scores(Histories.from_lists(histories))
+    assert (scores.data > 0).all()
+    assert np.diff(scores.indptr).max(initial=0) <= memory.most_scored
+    for user, history in enumerate(histories):
+        wanted = sum((expected[a] / place for place, a in enumerate(reversed(history[-last:]), start=1)), np.zeros(NUM_ITEMS))
+        np.testing.assert_allclose(scores.toarray()[user], wanted)
+
+
+def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(2)
+    histories = Histories.from_lists([generator.integers(0, NUM_ITEMS, generator.integers(0, 9)) for _ in range(40)])
+    whole = TransitionMemory.fit(histories, NUM_ITEMS)
+    monkeypatch.setattr(transition_memory, "_PAIRS_PER_PART", 13)
+    np.testing.assert_array_equal(TransitionMemory.fit(histories, NUM_ITEMS).counts.toarray(), whole.counts.toarray())
+
+
+def test_the_arrays_hold_everything() -> None:
+    memory = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0]]), 4, window=3, last=2, reverse=0.25)
+    again = TransitionMemory.from_arrays(memory.arrays())
+    assert (again.window, again.last, again.reverse) == (3, 2, 0.25)
+    np.testing.assert_array_equal(again.counts.toarray(), memory.counts.toarray())
+
+
+def test_damaged_arrays_are_refused() -> None:
+    arrays = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0]]), 4).arrays()
+    with pytest.raises(ValueError):
+        TransitionMemory.from_arrays({**arrays, "indices": arrays["indices"] + 4})
+    with pytest.raises(KeyError):
+        TransitionMemory.from_arrays({name: array for name, array in arrays.items() if name != "settings"})
+
+
+def test_the_predecessor_is_the_item_that_adds_most_and_the_latest_of_equals() -> None:
+    memory = TransitionMemory.fit(Histories.from_lists([[0, 3], [0, 3], [0, 3], [1, 3], [2, 4]]), 6, window=1)
+    assert memory.best_predecessors(np.array([0, 1]), np.array([3, 4, 5])).tolist() == [0, -1, -1]
+    assert memory.best_predecessors(np.array([1, 0, 1]), np.array([3])).tolist() == [0]
+    assert memory.with_last(1).best_predecessors(np.array([0, 1]), np.array([3])).tolist() == [1]
+    assert memory.best_predecessors(np.array([1, 1]), np.array([3])).tolist() == [1]
+
+
+def test_recent_items_count_their_places_from_the_end() -> None:
+    users, rows, from_end = recent_items(Histories.from_lists([[5, 6, 7], [], [8]]), 2)
+    assert users.tolist() == [0, 0, 2]
+    assert rows.tolist() == [6, 7, 8]
+    assert from_end.tolist() == [2, 1, 1]
