@@ -16,7 +16,7 @@ EVIDENCE = {"item_evidence": "exact"}
         ({"model": {"decoder": {"num_heads": 3}}}, "model.decoder.num_heads"),
         ({"model": {"item": {"kind": "text-encoder", "text_encoder": {"num_heads": 3}}}}, "text_encoder.num_heads"),
         ({"model": {"use_dense": False}, "semantic_ids": {"num_levels": 0}}, "nothing is left"),
-        ({"model": {"use_dense": False, "decoder": {"month": True}}}, "day_gap"),
+        ({"model": {"item": {"kind": "id", "id_embedding": False}}}, "id_embedding"),
         ({"model": {**EVIDENCE, "direct_query": False}}, "model.direct_query"),
         ({"model": {**EVIDENCE, **WORDS}}, "exact_catalog_limit"),
         ({"model": WORDS, "loss": {"direct_negatives": "catalog"}}, "loss.direct_negatives"),

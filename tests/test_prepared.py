@@ -114,7 +114,7 @@ def test_a_run_to_be_like_must_be_finished_and_have_held_something_out(tmp_path)
         settled_config(NONE, RunOptions(like=final.path))
 
 
-def test_settings_that_need_times_are_said_to_have_no_effect_without_them(tmp_path):
+def test_it_is_said_that_times_are_not_read_where_the_table_has_none(tmp_path):
     class Heard(Silent):
         lines: list[str] = []  # noqa: RUF012
 
@@ -126,4 +126,4 @@ def test_settings_that_need_times_are_said_to_have_no_effect_without_them(tmp_pa
     for name, table, said in (("with", interactions, False), ("without", interactions.drop_columns(["timestamp"]), True)):
         Heard.lines.clear()
         prepare_run(items, table, RunFolder(tmp_path / name), config, RunOptions(), Heard())
-        assert any("no effect" in line for line in Heard.lines) == said
+        assert any("times are not read" in line for line in Heard.lines) == said

@@ -113,8 +113,9 @@ class TextEncoderConfig(Section):
 class ItemConfig(Section):
     """The item vector."""
 
-    kind: Literal["projection", "text-encoder"] = "projection"
-    """`projection`: trained projection of the frozen text embedding. `text-encoder`: the paper's encoder, trained end to end."""
+    kind: Literal["projection", "text-encoder", "id"] = "projection"
+    """`projection`: trained projection of the frozen text embedding. `text-encoder`: the paper's encoder, trained end to end.
+    `id`: no text at all."""
     id_embedding: bool = True
     """Add a trained embedding per item; for new items a regression from their text stands in."""
     embedding_dropout: float = Field(default=0.3, ge=0, le=0.99)
@@ -140,10 +141,12 @@ class DecoderConfig(Section):
     """Add an embedding of the item's position, counted from the start of what is read."""
     relative_bias: bool = True
     """Attention bias per head, pair of token types and distance in items."""
-    day_gap: bool = False
-    """Add an embedding of the days since the previous item, where times exist."""
-    month: bool = False
-    """Add an embedding of the calendar month of each history item, where times exist."""
+    day_gap: bool = True
+    """Add an embedding of the days since the previous item to each item's last token, where times exist."""
+    month: bool = True
+    """Add an embedding of the calendar month of each history item to its last token, where times exist."""
+    time_dropout: float = Field(default=0.1, ge=0, le=1)
+    """Share of the training windows whose times are hidden, so that histories without times are served well too."""
 
 
 class ModelConfig(Section):

@@ -18,7 +18,7 @@ def check_config(config: Config, num_items: int | None = None) -> None:
 
 def can_scan_catalog(model: ModelConfig, num_items: int | None) -> bool:
     """Whether every item's vector is affordable in every step; of an unknown catalog it may be."""
-    return model.item.kind == "projection" and (num_items is None or num_items <= model.exact_catalog_limit)
+    return model.item.kind != "text-encoder" and (num_items is None or num_items <= model.exact_catalog_limit)
 
 
 def check_model(model: ModelConfig, num_levels: int, num_items: int | None = None) -> None:
@@ -28,10 +28,10 @@ def check_model(model: ModelConfig, num_levels: int, num_items: int | None = Non
         raise ConfigError(f"`model.dim` is {model.dim}, expected a multiple of `model.decoder.num_heads` = {model.decoder.num_heads}.")
     if model.item.kind == "text-encoder" and model.dim % encoder.num_heads:
         raise ConfigError(f"`model.dim` is {model.dim}, expected a multiple of `model.item.text_encoder.num_heads` = {encoder.num_heads}.")
+    if model.item.kind == "id" and not model.item.id_embedding:
+        raise ConfigError("`model.item.kind` is `id` and `model.item.id_embedding` is false: nothing tells the items apart; turn one on.")
     if not model.use_dense and not num_levels:
         raise ConfigError("`model.use_dense` is false and `semantic_ids.num_levels` is 0: nothing is left to predict; turn one of them on.")
-    if not model.use_dense and (model.decoder.day_gap or model.decoder.month):
-        raise ConfigError("`model.decoder.day_gap` and `month` are read at the vector token, which `model.use_dense: false` removes.")
     if model.item_evidence in ("exact", "centroids") and not (model.direct_query and model.use_dense):
         raise ConfigError(
             f"`model.item_evidence` is `{model.item_evidence}`, which needs `model.direct_query` and `model.use_dense`; "
@@ -39,8 +39,8 @@ def check_model(model: ModelConfig, num_levels: int, num_items: int | None = Non
         )
     if model.item_evidence == "exact" and not can_scan_catalog(model, num_items):
         raise ConfigError(
-            f"`model.item_evidence` is `exact`, which needs `model.item.kind: projection` and at most `model.exact_catalog_limit` = "
-            f"{model.exact_catalog_limit} items; choose `auto` or `centroids`."
+            "`model.item_evidence` is `exact`, which needs `model.item.kind: projection` or `id` and at most "
+            f"`model.exact_catalog_limit` = {model.exact_catalog_limit} items; choose `auto` or `centroids`."
         )
 
 
@@ -51,6 +51,6 @@ def check_negatives(model: ModelConfig, loss: LossConfig, num_items: int | None 
     for name, negatives in (("dense", loss.dense_negatives), ("direct", loss.direct_negatives)):
         if negatives == "catalog":
             raise ConfigError(
-                f"`loss.{name}_negatives` is `catalog`, which needs `model.item.kind: projection` and at most "
+                f"`loss.{name}_negatives` is `catalog`, which needs `model.item.kind: projection` or `id` and at most "
                 f"`model.exact_catalog_limit` = {model.exact_catalog_limit} items; choose `sampled` or `batch`."
             )

@@ -65,7 +65,7 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
         progress.message(line)
     decoder = config.model.decoder
     if config.ranker == "cobra" and histories.timestamps is None and (decoder.day_gap or decoder.month):
-        progress.message("model.decoder.day_gap and month have no effect: the interactions table has no column timestamp.")
+        progress.message("The interactions table has no column timestamp: times are not read (model.decoder.day_gap, month).")
     return load_prepared(run)  # as the separate commands do, so that both ways give the same, byte for byte
 
 

@@ -43,12 +43,11 @@ def read(model, rows, items, next_codes=(), day_gap=None, month=None):
             code = int(model.semantic_ids.codes[row, level])
             tokens.append(model.code_embedding.weight[level * model.semantic_ids.codebook_size + code])
         if model.config.use_dense:
-            vector = items.vectors[row]
-            if model.day_gap_embedding is not None:
-                vector = vector + model.day_gap_embedding.weight[0 if day_gap is None else day_gap[place]]
-            if model.month_embedding is not None:
-                vector = vector + model.month_embedding.weight[0 if month is None else month[place]]
-            tokens.append(vector)
+            tokens.append(items.vectors[row])
+        if model.day_gap_embedding is not None:
+            tokens[-1] = tokens[-1] + model.day_gap_embedding.weight[0 if day_gap is None else day_gap[place]]
+        if model.month_embedding is not None:
+            tokens[-1] = tokens[-1] + model.month_embedding.weight[0 if month is None else month[place]]
         places += [place] * model.num_token_types
         types += range(model.num_token_types)
     for level, code in enumerate(next_codes):

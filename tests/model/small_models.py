@@ -17,7 +17,7 @@ WORDS = {"kind": "text-encoder", "text_encoder": {"num_heads": 2, "feedforward_d
 
 def small_config(**settings):
     """A model of 16 dimensions that reads 6 items; `settings` are those of `ModelConfig`, sections as dictionaries."""
-    decoder = {"feedforward_dim": 24, "max_history": MAX_HISTORY, **settings.pop("decoder", {})}
+    decoder = {"feedforward_dim": 24, "max_history": MAX_HISTORY, "time_dropout": 0.0, **settings.pop("decoder", {})}
     return ModelConfig.model_validate({"dim": 16, "decoder": decoder, **settings})
 
 

@@ -124,6 +124,21 @@ def test_times_of_padding_are_unknown_and_absent_times_stay_absent():
     assert collate(Histories.from_lists([[1, 2]]), None, 3).month is None
 
 
+def test_times_of_a_share_of_the_windows_are_hidden_in_training():
+    train = Histories.from_lists([[1, 2, 3]] * 400, timestamps=[[DAY, 2 * DAY, 3 * DAY]] * 400)
+    windows = training_windows(train, 5)
+
+    def hidden(share):
+        sampling = Sampling(semantic_ids(), True, time_dropout=share)
+        batch = training_batch(train, windows, np.arange(400), sampling, np.random.default_rng(0))
+        assert (batch.month == 0).all(1).tolist() == (batch.month == 0).any(1).tolist() == (batch.day_gap == 0).all(1).tolist()
+        return (batch.month == 0).all(1).double().mean()
+
+    assert hidden(0.0) == 0
+    assert 0.2 < hidden(0.3) < 0.4
+    assert hidden(1.0) == 1
+
+
 def test_a_batch_moves_whole():
     batch = collate(Histories.from_lists([[1, 2]]), None, 3).to("meta")
     assert batch.rows.device.type == batch.mask.device.type == batch.encoded_rows.device.type == "meta"

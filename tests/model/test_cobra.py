@@ -152,15 +152,17 @@ def test_logits_for_some_rows_are_those_of_the_whole_catalog():
 def test_time_tells_histories_apart_only_where_it_is_switched_on():
     whole = histories((5,), timestamps=True)
     later = Histories(whole.user_ids, whole.starts, whole.ends, whole.rows, whole.timestamps * 2)
-    for decoder, differs in (({}, False), ({"day_gap": True}, True), ({"month": True}, True)):
+    off = {"day_gap": False, "month": False}
+    for decoder, differs in ((off, False), (off | {"day_gap": True}, True), (off | {"month": True}, True)):
         model = small_model(1, decoder=decoder)
         with torch.no_grad():
             states = [model.encode_history(collate(h, None, 6), model.item_vectors()).last_state for h in (whole, later)]
         assert torch.equal(*states) != differs
 
 
-def test_time_is_read_as_the_reference_reads_it():
-    model, whole = small_model(2, decoder={"day_gap": True, "month": True}), histories((5,), timestamps=True)
+@pytest.mark.parametrize("use_dense", [True, False])
+def test_time_is_read_at_the_last_token_of_each_item_as_the_reference_reads_it(use_dense):
+    model, whole = small_model(2, use_dense=use_dense), histories((5,), timestamps=True)
     batch = collate(whole, None, 6)
     items = model.item_vectors()
     with torch.no_grad():

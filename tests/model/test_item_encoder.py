@@ -4,7 +4,7 @@ import torch
 from small_models import TEXT_DIM, embeddings
 
 from cobrarec.config import ItemConfig
-from cobrarec.model.item_encoder import ItemEncoder, ProjectionEncoder
+from cobrarec.model.item_encoder import IdEncoder, ItemEncoder, ProjectionEncoder
 
 
 def test_the_vector_is_the_norm_of_projection_and_id_embedding():
@@ -62,6 +62,14 @@ def test_the_callers_array_is_left_alone():
     texts = embeddings()
     ProjectionEncoder(ItemConfig(), 8, texts)
     assert np.array_equal(texts, embeddings())
+
+
+def test_an_encoder_of_ids_reads_no_attributes():
+    encoder, rows = IdEncoder(ItemConfig(kind="id"), 8, 6), torch.tensor([4, 2])
+    ids = encoder.id_embedding.weight
+    assert torch.allclose(encoder.encode_all(), torch.nn.functional.layer_norm(ids, (8,)), atol=1e-6)
+    assert torch.equal(encoder(rows), encoder.encode_all()[rows])
+    assert torch.equal(encoder.encode_new(torch.zeros(2, 3), ids[rows]), encoder(rows))
 
 
 def test_the_base_class_says_nothing_of_content():

@@ -90,6 +90,8 @@ class Sampling:
     """Items drawn uniformly from the catalog, beside those of the batch."""
     num_in_bucket: int = 0
     """Items drawn from the buckets of the batch's targets, beside those of the batch."""
+    time_dropout: float = 0.0
+    """Share of the windows whose times are hidden."""
 
 
 def training_windows(train: Histories, max_history: int) -> Windows:
@@ -130,9 +132,12 @@ def batches_by_length(windows: Windows, targets_per_batch: int, generator: np.ra
 def training_batch(
     train: Histories, windows: Windows, chosen: npt.NDArray[np.int64], sampling: Sampling, generator: np.random.Generator
 ) -> Batch:
-    """The batch of the windows `chosen`; `generator` draws the negatives that `sampling` asks for."""
+    """The batch of the windows `chosen`; `generator` draws the negatives and hides the times that `sampling` asks for."""
     starts, ends = windows.starts[chosen], windows.ends[chosen]
     rows, mask, day_gap, month = _rectangle(train, starts, ends)
+    if sampling.time_dropout and day_gap is not None:
+        shown = generator.random(len(chosen))[:, None] >= sampling.time_dropout
+        day_gap, month = np.where(shown, day_gap, 0), np.where(shown, month, 0)
     is_target = mask & (np.arange(rows.shape[1]) >= (windows.first_target[chosen] - starts)[:, None])
     uniform = generator.integers(sampling.semantic_ids.num_items, size=sampling.num_uniform)
     if sampling.whole_catalog:

@@ -7,7 +7,7 @@ import torch
 from cobrarec.config import ModelConfig
 from cobrarec.errors import ConfigError
 from cobrarec.model.cobra import Cobra
-from cobrarec.model.item_encoder import ItemEncoder, ProjectionEncoder
+from cobrarec.model.item_encoder import IdEncoder, ItemEncoder, ProjectionEncoder
 from cobrarec.model.item_tokenizer import TokenTable
 from cobrarec.model.text_encoder import TextEncoder
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -40,6 +40,8 @@ def build_model(
 def _item_encoder(config: ModelConfig, embeddings: npt.NDArray[np.float32], tokens: TokenTable | None) -> ItemEncoder:
     if config.item.kind == "projection":
         return ProjectionEncoder(config.item, config.dim, embeddings)
+    if config.item.kind == "id":
+        return IdEncoder(config.item, config.dim, len(embeddings))
     if tokens is None:
         raise ConfigError("`model.item.kind` is `text-encoder`, which needs the token ids of the item texts; none were given.")
     return TextEncoder(config.item, config.dim, tokens)

@@ -155,19 +155,19 @@ class Cobra(nn.Module):
         )
 
     def sampling(self, loss: LossConfig) -> Sampling:
-        """Which item vectors a training step encodes, for `training_batch`.
+        """Which item vectors a training step encodes and whose times it hides, for `training_batch`.
 
         Raises:
             ConfigError: `catalog` negatives, where the catalog cannot be encoded in every step.
         """
         check_negatives(self.config, loss, self.item_encoder.num_items)
-        scans = self.scans_catalog
+        scans, time_dropout = self.scans_catalog, self.config.decoder.time_dropout
         used = [(self.dense_head, loss.dense_negatives), (self.direct_head, loss.direct_negatives)]
         kinds = {kind for head, kind in used if head is not None}
         if scans and (self.evidence == "exact" or kinds & {"bucket", "catalog", "auto"}):
-            return Sampling(self.semantic_ids, True, loss.num_sampled if "sampled" in kinds else 0)
+            return Sampling(self.semantic_ids, True, loss.num_sampled if "sampled" in kinds else 0, time_dropout=time_dropout)
         uniform = loss.num_sampled if kinds & {"sampled", "auto"} else 0
-        return Sampling(self.semantic_ids, False, uniform, loss.num_sampled if "bucket" in kinds else 0)
+        return Sampling(self.semantic_ids, False, uniform, loss.num_sampled if "bucket" in kinds else 0, time_dropout)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Trained parameters: `id_embeddings`, `scales` (temperatures, gains), `matrices` (to be decayed), `others`."""
@@ -292,12 +292,13 @@ class Cobra(nn.Module):
         level = torch.arange(self.num_levels, device=batch.rows.device)
         parts = [self.code_embedding(self.tables.codes[batch.rows] + level * self.tables.codebook_size)]
         if vectors is not None:
-            vectors = dropout(vectors, self.config.item.embedding_dropout, self.training)
-            for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, batch.month)):
-                if embedding is not None:
-                    vectors = vectors + embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
-            parts.append(vectors[:, :, None])
-        return torch.cat(parts, 2)
+            parts.append(dropout(vectors, self.config.item.embedding_dropout, self.training)[:, :, None])
+        tokens = torch.cat(parts, 2)
+        for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, batch.month)):
+            if embedding is not None:
+                times = embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
+                tokens = torch.cat([tokens[:, :, :-1], tokens[:, :, -1:] + times[:, :, None]], 2)
+        return tokens
 
 
 def _take(vectors: Tensor, index: Tensor) -> Tensor:

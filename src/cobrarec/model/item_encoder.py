@@ -85,3 +85,17 @@ class ProjectionEncoder(ItemEncoder):
     def new_content(self, inputs: Tensor) -> Float[Tensor, "n dim"]:
         """Projection of embeddings [n, text_dim], standardized as the catalog's were."""
         return self.linear((inputs - self.get_buffer("mean")) * self.get_buffer("inverse_deviation"))
+
+
+class IdEncoder(ItemEncoder):
+    """LayerNorm(id embedding): items known by who took them alone, as in SASRec."""
+
+    cheap = True
+
+    def content(self, rows: Int[Tensor, " n"] | None) -> Float[Tensor, "n dim"]:
+        """Zeros: attributes are not read."""
+        return self.norm.weight.new_zeros(self.num_items if rows is None else len(rows), self.dim)
+
+    def new_content(self, inputs: Tensor) -> Float[Tensor, "n dim"]:
+        """Zeros for inputs [n, ...]."""
+        return self.norm.weight.new_zeros(len(inputs), self.dim)
