@@ -125,7 +125,9 @@ def new_model(prepared: Prepared, identified: Identified) -> tuple[Cobra, ItemTo
     if config.item.kind == "text-encoder":
         tokenizer = ItemTokenizer.fit(prepared.catalog.texts, config.item.text_encoder)
         tokens = tokenizer.table(prepared.catalog.texts)
-    return build_model(config, identified.semantic_ids, identified.embeddings, tokens, prepared.seed), tokenizer
+    model = build_model(config, identified.semantic_ids, identified.embeddings, tokens, prepared.seed)
+    model.limit_months(prepared.split.train)
+    return model, tokenizer
 
 
 def _validator(prepared: Prepared, identified: Identified) -> Validate | None:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from reference_decoder import predictions, read
@@ -11,7 +12,7 @@ from cobrarec.model.cobra import Cobra
 from cobrarec.model.item_encoder import ProjectionEncoder
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
-KINDS = [{}, PAPER, {"item": WORDS}, {"use_dense": False}, {"item_evidence": "centroids"}, {"decoder": {"day_gap": True, "month": True}}]
+KINDS = [{}, PAPER, {"item": WORDS}, {"use_dense": False}, {"item_evidence": "centroids"}, {"decoder": {"day_gap": False, "month": False}}]
 
 
 def _walk(model, batch, items, codes):
@@ -158,6 +159,22 @@ def test_time_tells_histories_apart_only_where_it_is_switched_on():
         with torch.no_grad():
             states = [model.encode_history(collate(h, None, 6), model.item_vectors()).last_state for h in (whole, later)]
         assert torch.equal(*states) != differs
+
+
+def test_months_after_training_are_read_as_the_last_month_of_training():
+    model, train = small_model(1), histories((5,), timestamps=True)
+    later = Histories(train.user_ids, train.starts, train.ends, train.rows, train.timestamps + 400 * 86400)
+    end = Histories(train.user_ids, train.starts, train.ends, train.rows, np.full_like(train.timestamps, train.timestamps.max()))
+
+    def months(view):
+        tokens = model._tokens(collate(view, None, 6), model.item_vectors().vectors[collate(view, None, 6).rows])
+        gaps = model.day_gap_embedding(collate(view, None, 6).day_gap)
+        return tokens[:, :, -1] - gaps
+
+    assert not torch.allclose(months(later), months(end), atol=1e-5)
+    model.limit_months(train)
+    assert torch.allclose(months(later), months(end), atol=1e-5)
+    assert not torch.allclose(months(train)[0, 0], months(end)[0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("use_dense", [True, False])

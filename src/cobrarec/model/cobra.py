@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from cobrarec.config import LossConfig, ModelConfig
 from cobrarec.config_checks import can_scan_catalog, check_model, check_negatives
-from cobrarec.model.batch import NUM_DAY_GAPS, NUM_MONTHS, Batch, Sampling
+from cobrarec.data.interactions import Histories
+from cobrarec.model.batch import NUM_DAY_GAPS, NUM_MONTHS, Batch, Sampling, month_bucket
 from cobrarec.model.cobra_output import CobraOutput
 from cobrarec.model.decoder import BeamCache, Cache, Decoder
 from cobrarec.model.dropout import dropout
@@ -55,6 +56,7 @@ class Cobra(nn.Module):
         self.code_heads = nn.ModuleList(_zero_linear(dim, codes) for _ in range(num_levels))
         self.day_gap_embedding = _zero_embedding(NUM_DAY_GAPS, dim) if config.decoder.day_gap else None
         self.month_embedding = _zero_embedding(NUM_MONTHS, dim) if config.decoder.month else None
+        self.register_buffer("last_month", torch.tensor(NUM_MONTHS - 1))
         self.dense_head = nn.Linear(dim, dim) if config.use_dense else None
         self.skip = nn.Linear(dim, dim, bias=False) if config.use_dense and config.dense_skip and num_levels else None
         if self.skip is not None:
@@ -153,6 +155,12 @@ class Cobra(nn.Module):
             direct_log_sum=log_sums[0].squeeze(1) if log_sums and log_sums[0] is not None and self.evidence == "exact" else None,
             tables=self.tables,
         )
+
+    def limit_months(self, train: Histories) -> None:
+        """Read months after the last one of the training histories as that one."""
+        if train.timestamps is not None:
+            months = month_bucket(train.timestamps[train.places()])
+            self.get_buffer("last_month").fill_(int(months.max(initial=0)))
 
     def sampling(self, loss: LossConfig) -> Sampling:
         """Which item vectors a training step encodes and whose times it hides, for `training_batch`.
@@ -294,7 +302,8 @@ class Cobra(nn.Module):
         if vectors is not None:
             parts.append(dropout(vectors, self.config.item.embedding_dropout, self.training)[:, :, None])
         tokens = torch.cat(parts, 2)
-        for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, batch.month)):
+        month = None if batch.month is None else batch.month.minimum(self.get_buffer("last_month"))
+        for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, month)):
             if embedding is not None:
                 times = embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
                 tokens = torch.cat([tokens[:, :, :-1], tokens[:, :, -1:] + times[:, :, None]], 2)
