@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow clean
+.PHONY: install demo test test-slow experiments-small clean
 
 install: $(STAMP)
 
@@ -25,6 +25,13 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout=3600
+
+# All of an experiment on a tenth of small generated sets; its records stay below runs/.
+SMALL ?= runs/experiments-small
+experiments-small: $(STAMP)
+	$(BIN)/python examples/generated_sets.py $(SMALL)/data
+	$(BIN)/cobrarec experiment table2 --scale 0.1 --data $(SMALL)/data --out $(SMALL)/runs --datasets beauty,toys --seeds 0 \
+		--models cobra,cobra-cascade,cobra-paper --num-threads 1
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import re
 import runpy
 import shlex
@@ -19,6 +20,10 @@ from cobrarec.cli import main
 from cobrarec.cli.commands import COMMANDS
 from cobrarec.config import known_keys
 from cobrarec.data.sources import predictable_world, write_source
+from cobrarec.experiments.definition import load_definition, packaged_definitions
+from cobrarec.experiments.records import Results
+from cobrarec.experiments.summaries import unpublished
+from small_experiment import record
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,14 +52,43 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_page_of_settings_is_what_the_settings_say() -> None:
-    spec = importlib.util.spec_from_file_location("generate_configuration", ROOT / "docs/generate_configuration.py")
+def generator(name: str) -> Any:
+    """The script of that name in the folder of the documents."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    generator: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_settings_is_what_the_settings_say() -> None:
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    assert page == generator.render(), "run `python docs/generate_configuration.py`"
+    assert page == generator("generate_configuration").render(), "run `python docs/generate_configuration.py`"
+
+
+def test_the_tables_and_pictures_of_the_reproduction_are_what_the_records_say() -> None:
+    made = generator("generate_reproduction")
+    page = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
+    assert page == made.render(page), "run `python docs/generate_reproduction.py`"
+    for path, picture in made.pictures().items():
+        assert path.read_text(encoding="utf-8") == picture, "run `python docs/generate_reproduction.py`"
+
+
+@pytest.mark.parametrize("name", packaged_definitions())
+def test_the_published_settings_of_each_model_are_the_best_recorded_on_validation(name: str) -> None:
+    assert unpublished(Results(ROOT / "docs/results", name).records(), load_definition(name)[1]) == []
+
+
+def test_records_fill_the_page_and_draw_the_picture(tmp_path: Path) -> None:
+    made = generator("generate_reproduction")
+    records = [record("cobra", 0.05), record("cobra", 0.06, seed=1), record("counts", 0.04)]
+    (tmp_path / "table2.json").write_text(json.dumps(records), encoding="utf-8")
+    page = made.render((ROOT / "docs/reproduction.md").read_text(encoding="utf-8"), tmp_path)
+    assert made.render(page, tmp_path) == page
+    assert "](results/table2.svg)" in page
+    assert "| `cobra` | .0550 ± .0071 |" in page
+    assert list(made.pictures(tmp_path)) == [tmp_path / "table2.svg"]
 
 
 def test_every_setting_is_documented() -> None:

@@ -262,6 +262,25 @@ MUTATIONS = {
         "",
         "test_run_steps.py::test_the_centroids_are_those_of_the_vectors_that_are_served",
     ),
+    # ---- experiments
+    "experiments fill short lists": Mutation(
+        "experiments/measures.py",
+        "recommender.with_settings(fill=False,",
+        "recommender.with_settings(fill=True,",
+        "experiments/test_measures.py::test_metrics_are_those_of_the_evaluation_and_short_lists_stay_short",
+    ),
+    "interactions of other times change places too": Mutation(
+        "experiments/protocols.py",
+        "(times[1:] == times[:-1]) & (times[1:]",
+        "(times[1:]",
+        "experiments/test_protocols.py::test_histories_of_the_shuffled_table_differ_in_their_ties_alone[as_it_is]",
+    ),
+    "what is recorded under other settings counts as done": Mutation(
+        "experiments/records.py",
+        'KEY = ("dataset", "model", "config_hash", "seed", "protocol")',
+        'KEY = ("dataset", "model", "seed", "protocol")',
+        "experiments/test_plan.py::test_what_is_recorded_under_the_same_settings_is_not_done_again",
+    ),
     # ---- semantic IDs
     "text stands in for the collaborative part of no new item": Mutation(
         "semantic_ids/quantizer_input.py",

@@ -4,17 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, Suppress, UseAppendAction, arg
+from tyro.conf import Positional, Suppress, UseAppendAction, arg
 
-from cobrarec.cli.settings import run_options
+from cobrarec.cli.experiment import Experiment
+from cobrarec.cli.settings import Device, Flag, run_options
 from cobrarec.config import Config, parse_config
 from cobrarec.errors import ConfigError
 
 if TYPE_CHECKING:
     from cobrarec.cli.screen import Screen
-
-Flag = Annotated[bool, FlagCreatePairsOff]
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +332,7 @@ class Demo:
         run_demo(self.out, self.seed, screen)
 
 
-COMMANDS = (Fit, Prepare, SemanticIds, Train, Evaluate, Recommend, Data, Report, Verify, Demo)
+COMMANDS = (Fit, Prepare, SemanticIds, Train, Evaluate, Recommend, Data, Report, Verify, Demo, Experiment)
 
 
 def list_lengths(text: str) -> tuple[int, ...]:

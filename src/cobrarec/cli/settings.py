@@ -7,7 +7,7 @@ values, so that a value out of range is refused in the same sentence as one in a
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,11 @@ from pydantic import BaseModel, ValidationError
 from cobrarec.config import Config, RunOptions, load_config, packaged_configs, parse_config
 from cobrarec.config_errors import explain
 from cobrarec.errors import ConfigError, RunError
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""An option without a value."""
+Device = Literal["auto", "cpu", "cuda"]
+"""As in `RunOptions.device`."""
 
 
 def settings_type(default: BaseModel) -> type:

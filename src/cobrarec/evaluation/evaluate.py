@@ -68,7 +68,7 @@ def evaluate(
         raise DataError("No user has a held-out target. Use a split that leaves some, for example `last-two` on users with 3 interactions.")
     judged = ranker.with_settings(include_history=protocol == "unmasked")
     rows = np.asarray(judged.rank(held_out.histories, max(ks), progress).rows)
-    return ranking_metrics(_widened(rows, max(ks)), held_out.target_offsets, held_out.target_rows, ks, num_items, id_of_row)
+    return ranking_metrics(widened(rows, max(ks)), held_out.target_offsets, held_out.target_rows, ks, num_items, id_of_row)
 
 
 def sample_users(held_out: HeldOut, max_users: int, seed: int) -> HeldOut:
@@ -80,7 +80,7 @@ def sample_users(held_out: HeldOut, max_users: int, seed: int) -> HeldOut:
     return held_out.select(np.sort(drawn))
 
 
-def _widened(rows: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.integer]:
+def widened(rows: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.integer]:
     """Lists of a catalog smaller than k, padded with -1."""
     if rows.shape[1] >= width:
         return rows

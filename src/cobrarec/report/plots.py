@@ -31,7 +31,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """A linear map from [low, high] to [start, end]."""
 
     low: Number
@@ -40,6 +40,7 @@ class _Scale:
     end: Number
 
     def __call__(self, value: Number) -> float:
+        """Where `value` lies."""
         span = self.high - self.low or 1.0
         return self.start + (value - self.low) / span * (self.end - self.start)
 
@@ -65,10 +66,10 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, mark: Mark | 
     xs = [x for s in series for x, _ in s.points]
     ys = [y for s in series for _, y in s.points]
     x_ticks, y_ticks = _x_ticks(min(xs), max(xs)), nice_ticks(min(ys), max(ys))
-    x_of = _Scale(min(xs) - (min(xs) == max(xs)), max(xs) + (min(xs) == max(xs)), LEFT + 8, WIDTH - RIGHT - 8)
-    y_of = _Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    x_of = Scale(min(xs) - (min(xs) == max(xs)), max(xs) + (min(xs) == max(xs)), LEFT + 8, WIDTH - RIGHT - 8)
+    y_of = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
     content = join(
-        _axes([(x_of(x), f"{x:g}") for x in x_ticks], _tick_labels(y_ticks, y_of), x_label),
+        _axes([(x_of(x), f"{x:g}") for x in x_ticks], tick_labels(y_ticks, y_of), x_label),
         _mark(mark, x_of) if mark else "",
         *[_line(s, number, x_of, y_of, x_label) for number, s in enumerate(series)],
     )
@@ -84,7 +85,7 @@ def histogram(title: str, sizes: Sequence[int], x_label: str, y_label: str) -> M
     bins = size_bins(min(sizes), max(sizes))
     counts = [sum(low <= size <= high for size in sizes) for low, high in bins]
     y_ticks = [tick for tick in nice_ticks(0, max(counts)) if tick.is_integer()]
-    y_of = _Scale(0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    y_of = Scale(0, y_ticks[-1], HEIGHT - BOTTOM, TOP)
     slot = (WIDTH - LEFT - RIGHT) / len(bins)
     labels = [_bin_label(low, high) for low, high in bins]
     every = math.ceil(len(bins) * max(len(label) for label in labels) / 44)
@@ -93,7 +94,7 @@ def histogram(title: str, sizes: Sequence[int], x_label: str, y_label: str) -> M
         for n, (label, count) in enumerate(zip(labels, counts, strict=True))
     ]
     x_labels = [(LEFT + (n + 0.5) * slot, label) for n, label in enumerate(labels) if n % every == 0]
-    content = join(_axes(x_labels, _tick_labels(y_ticks, y_of), x_label), *bars)
+    content = join(_axes(x_labels, tick_labels(y_ticks, y_of), x_label), *bars)
     described = (
         f"{title}: {len(sizes):,} {y_label} with {min(sizes):,} to {max(sizes):,} {x_label}, median {sorted(sizes)[len(sizes) // 2]:,}."
     )
@@ -121,7 +122,8 @@ def _x_ticks(low: Number, high: Number) -> list[Number]:
     return [low + n * step for n in range(int((high - low) / step) + 1)]
 
 
-def _tick_labels(ticks: Sequence[Number], scale: Callable[[Number], float]) -> list[tuple[Number, str]]:
+def tick_labels(ticks: Sequence[Number], scale: Callable[[Number], float]) -> list[tuple[Number, str]]:
+    """Place and text of each tick, with as many digits as tell them apart."""
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     digits += int(abs(round(step, digits) - step) > step * 1e-6)
@@ -129,15 +131,15 @@ def _tick_labels(ticks: Sequence[Number], scale: Callable[[Number], float]) -> l
 
 
 def _axes(x_labels: Sequence[tuple[Number, str]], y_labels: Sequence[tuple[Number, str]], x_label: str) -> Markup:
-    grid = [tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=_r(y), y2=_r(y), class_="grid") for y, _ in y_labels]
-    y_texts = [tag("text", label, x=LEFT - 8, y=_r(y + 4), text_anchor="end") for y, label in y_labels]
-    x_texts = [tag("text", label, x=_r(x), y=HEIGHT - BOTTOM + 17, text_anchor="middle") for x, label in x_labels]
-    name = tag("text", x_label, x=_r((LEFT + WIDTH - RIGHT) / 2), y=HEIGHT - 5, text_anchor="middle", class_="axis")
+    grid = [tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=rounded(y), y2=rounded(y), class_="grid") for y, _ in y_labels]
+    y_texts = [tag("text", label, x=LEFT - 8, y=rounded(y + 4), text_anchor="end") for y, label in y_labels]
+    x_texts = [tag("text", label, x=rounded(x), y=HEIGHT - BOTTOM + 17, text_anchor="middle") for x, label in x_labels]
+    name = tag("text", x_label, x=rounded((LEFT + WIDTH - RIGHT) / 2), y=HEIGHT - 5, text_anchor="middle", class_="axis")
     return tag("g", *grid, *y_texts, *x_texts, name, aria_hidden="true")
 
 
-def _line(series: Series, number: int, x_of: _Scale, y_of: _Scale, x_label: str) -> Markup:
-    places = [(_r(x_of(x)), _r(y_of(y))) for x, y in series.points]
+def _line(series: Series, number: int, x_of: Scale, y_of: Scale, x_label: str) -> Markup:
+    places = [(rounded(x_of(x)), rounded(y_of(y))) for x, y in series.points]
     path = "M" + " L".join(f"{x} {y}" for x, y in places)
     dots = [
         tag("circle", tag("title", f"{series.name}, {x_label} {x:g}: {y:.4g}"), cx=cx, cy=cy, r=3.2)
@@ -146,11 +148,11 @@ def _line(series: Series, number: int, x_of: _Scale, y_of: _Scale, x_label: str)
     return tag("g", tag("path", d=path, stroke_dasharray=DASHES[number % 4]), *dots, class_=f"series s{number % 4}")
 
 
-def _mark(mark: Mark, x_of: _Scale) -> Markup:
+def _mark(mark: Mark, x_of: Scale) -> Markup:
     x = x_of(mark.x)
     anchor, shift = ("end", -6) if x > (LEFT + WIDTH) / 2 else ("start", 6)
-    line = tag("line", x1=_r(x), x2=_r(x), y1=TOP, y2=HEIGHT - BOTTOM)
-    return tag("g", line, tag("text", mark.text, x=_r(x + shift), y=HEIGHT - BOTTOM - 7, text_anchor=anchor), class_="mark")
+    line = tag("line", x1=rounded(x), x2=rounded(x), y1=TOP, y2=HEIGHT - BOTTOM)
+    return tag("g", line, tag("text", mark.text, x=rounded(x + shift), y=HEIGHT - BOTTOM - 7, text_anchor=anchor), class_="mark")
 
 
 def _bar(left: Number, slot: float, top: float, text: str) -> Markup:
@@ -160,11 +162,11 @@ def _bar(left: Number, slot: float, top: float, text: str) -> Markup:
     rect = tag(
         "rect",
         tag("title", text),
-        x=_r(left + slot * 0.08),
-        y=_r(top),
-        width=_r(slot * 0.84),
-        height=_r(height),
-        rx=_r(min(3.0, slot * 0.2)),
+        x=rounded(left + slot * 0.08),
+        y=rounded(top),
+        width=rounded(slot * 0.84),
+        height=rounded(height),
+        rx=rounded(min(3.0, slot * 0.2)),
     )
     return tag("g", rect, class_="bar")
 
@@ -179,5 +181,6 @@ def _figure(title: str, description: str, content: Markup, legend: Markup) -> Ma
     return tag("figure", tag("figcaption", tag("strong", title), legend), picture)
 
 
-def _r(value: Number) -> str:
+def rounded(value: Number) -> str:
+    """A coordinate with one digit, if it needs one."""
     return f"{value:.1f}".removesuffix(".0")

@@ -2,7 +2,7 @@
 
 from cobrarec.report.markup import Markup
 
-STYLE = """
+PALETTE = """
 :root {
   color-scheme: light dark;
   --ground: #f6f4ef; --card: #fffefb; --ink: #20252b; --quiet: #5b646e; --line: #dfdbd1; --soft: #efece4; --bar: #c9c4b6;
@@ -16,7 +16,12 @@ STYLE = """
     --s0: #59cfab; --s1: #86b2f7; --s2: #e9b055; --s3: #df9bdb;
   }
 }
-* { box-sizing: border-box; }
+"""
+"""Colors by name, for light and dark."""
+
+STYLE = (
+    PALETTE
+    + """* { box-sizing: border-box; }
 html { scroll-behavior: smooth; scroll-padding-top: 4rem; -webkit-text-size-adjust: 100%; }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 body { margin: 0; background: var(--ground); color: var(--ink);
@@ -118,6 +123,7 @@ footer { color: var(--quiet); font-size: .88rem; padding-bottom: 2.5rem; overflo
 }
 @media print { nav, .skip { display: none; } main > section { break-inside: avoid-page; border-color: #ccc; } body { background: #fff; } }
 """
+)
 
 _CODES = "".join(f'<rect x="{x}" y="5" width="12" height="12" rx="3"/>' for x in (1, 41, 81))
 _VECTORS = "".join(f'<rect x="{x}" y="1" width="6" height="20" rx="3"/>' for x in (20, 29, 60, 69, 100))

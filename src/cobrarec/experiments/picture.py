@@ -1,0 +1,85 @@
+"""The picture of an experiment: NDCG@10 on test of every model, a panel per data set, as one SVG that follows light and dark."""
+
+from collections.abc import Sequence
+
+from cobrarec.experiments.definition import Definition
+from cobrarec.experiments.published import PUBLISHED
+from cobrarec.experiments.records import Results
+from cobrarec.experiments.result_tables import figure, spread
+from cobrarec.experiments.summaries import Summary, deviation, mean, summarize
+from cobrarec.report.markup import Markup, join, tag
+from cobrarec.report.plots import Scale, nice_ticks, rounded, tick_labels
+from cobrarec.report.style import PALETTE
+
+METRIC = "ndcg@10"
+WIDTH, LEFT, RIGHT = 760, 150, 24
+"""Of the picture, and what is left of and right of the plotted area, in units of the view box."""
+ROW, ABOVE, BELOW = 22, 44, 34
+"""Height of a model's row; of what is above and below the rows of a panel."""
+RULES = """
+text { fill: var(--quiet); font: 13px system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif; }
+.name { fill: var(--ink); } .head { fill: var(--ink); font-weight: 650; font-size: 15px; } .ground { fill: var(--ground); }
+.grid { stroke: var(--line); } .mean { fill: var(--s0); } .spread { stroke: var(--ink); stroke-width: 1.6; }
+.published { fill: none; stroke: var(--s2); stroke-width: 2; }
+"""
+
+
+def render_picture(results: Results, definition: Definition) -> str | None:
+    """The SVG of the protocol `masked`; None where nothing is recorded under it.
+
+    A bar is the mean over the seeds, its line the deviation to both sides; a ring is a figure published in a paper.
+    """
+    panels = {dataset: models for (dataset, protocol), models in summarize(results.records(), definition).items() if protocol == "masked"}
+    if not panels:
+        return None
+    parts, top = [], 0
+    for dataset, summaries in panels.items():
+        papers = [(f"{one.name}, published", values[METRIC]) for one in PUBLISHED if (values := one.metrics(dataset)) is not None]
+        parts.append(tag("g", _panel(dataset, summaries, papers), transform=f"translate(0 {top})"))
+        top += ABOVE + BELOW + ROW * (len(summaries) + len(papers))
+    said = "; ".join(
+        f"{dataset}: {', '.join(f'{one.model} {spread(one.values(METRIC))}' for one in models)}" for dataset, models in panels.items()
+    )
+    content = join(
+        tag("title", "NDCG@10 on test by model and data set", id="title"),
+        tag("desc", f"{said}.", id="desc"),
+        tag("style", Markup(PALETTE + RULES)),
+        tag("rect", width=WIDTH, height=top, rx=14, class_="ground"),
+        *parts,
+    )
+    named = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {top}", "role": "img", "aria_labelledby": "title desc"}
+    return tag("svg", content, **named) + "\n"
+
+
+def _panel(dataset: str, summaries: Sequence[Summary], papers: Sequence[tuple[str, float]]) -> Markup:
+    means = [mean(summary.values(METRIC)) for summary in summaries]
+    apart = [deviation(summary.values(METRIC)) or 0.0 for summary in summaries]
+    highest = max([*(value + error for value, error in zip(means, apart, strict=True)), *(value for _, value in papers)])
+    ticks = nice_ticks(0.0, highest)
+    x_of = Scale(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT)
+    bottom = ABOVE + ROW * (len(summaries) + len(papers))
+    grid = [tag("line", x1=rounded(x), x2=rounded(x), y1=ABOVE - 6, y2=bottom, class_="grid") for x, _ in tick_labels(ticks, x_of)]
+    labels = [tag("text", label, x=rounded(x), y=bottom + 17, text_anchor="middle") for x, label in tick_labels(ticks, x_of)]
+    bars = [
+        _bar(summary, ABOVE + ROW * place, x_of, value, error)
+        for place, (summary, value, error) in enumerate(zip(summaries, means, apart, strict=True))
+    ]
+    rings = [_ring(name, ABOVE + ROW * (len(summaries) + place), x_of, value) for place, (name, value) in enumerate(papers)]
+    return join(tag("text", f"{dataset}: NDCG@10 on test", x=20, y=26, class_="head"), *grid, *labels, *bars, *rings)
+
+
+def _name(text: str, top: int) -> Markup:
+    return tag("text", text, x=LEFT - 10, y=rounded(top + 15), text_anchor="end", class_="name")
+
+
+def _bar(summary: Summary, top: int, x_of: Scale, value: float, error: float) -> Markup:
+    said = tag("title", f"{summary.model}: {spread(summary.values(METRIC))}")
+    bar = tag("rect", said, x=LEFT, y=rounded(top + 4), width=rounded(x_of(value) - LEFT), height=ROW - 8, rx=2, class_="mean")
+    low, high = rounded(x_of(max(0.0, value - error))), rounded(x_of(value + error))
+    line = tag("line", x1=low, x2=high, y1=rounded(top + ROW / 2), y2=rounded(top + ROW / 2), class_="spread") if error else None
+    return tag("g", _name(summary.model, top), bar, line)
+
+
+def _ring(name: str, top: int, x_of: Scale, value: float) -> Markup:
+    said = tag("title", f"{name}: {figure(value)}")
+    return tag("g", _name(name, top), tag("circle", said, cx=rounded(x_of(value)), cy=rounded(top + ROW / 2), r=5, class_="published"))

@@ -1,0 +1,115 @@
+"""Results: the records of an experiment in one JSON file, and beside them the rank of every test user's target."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cobrarec.artifact_manifest import write_text
+from cobrarec.data.tables import write_beside
+from cobrarec.errors import DataError
+
+KEY = ("dataset", "model", "config_hash", "seed", "protocol")
+"""What a record is found by; a later one of the same key takes its place."""
+MAX_RANKS_BYTES = 65_536
+"""Rank files are kept beside the records in git, so they stay small."""
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """Where each test user's target stands in the served list.
+
+    Attributes:
+        ranks: uint8 `[num_users]`, from 1, 0 where it is not listed; users in the split's order.
+        users: sha256 of the users' ids in that order.
+        targets: sha256 of the targets' item ids in that order.
+        config_hash: of the settings that gave the lists.
+    """
+
+    ranks: npt.NDArray[np.uint8]
+    users: str
+    targets: str
+    config_hash: str
+
+    def save(self, path: Path) -> None:
+        """Write all of it, beside first and then renamed."""
+        with write_beside(path) as partial:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, ranks=self.ranks, users=self.users, targets=self.targets, config_hash=self.config_hash)
+            size = partial.stat().st_size
+            assert size < MAX_RANKS_BYTES, f"{path} has {size:,} bytes"
+
+    @classmethod
+    def load(cls, path: Path) -> "Ranks":
+        """What `save` wrote; raises DataError where it cannot be read."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(file["ranks"], str(file["users"]), str(file["targets"]), str(file["config_hash"]))
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"The ranks in {path} cannot be read: {error}. Run the experiment again.") from None
+
+
+class Results:
+    """The records of one experiment: `FOLDER/NAME.json` and `FOLDER/ranks/`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.path = folder, folder / f"{name}.json"
+
+    def records(self) -> list[Record]:
+        """All records, in the order in which they were first written; raises DataError where the file is no list of them."""
+        if not self.path.exists():
+            return []
+        try:
+            records = json.loads(self.path.read_text(encoding="utf-8"))
+        except ValueError:
+            records = None
+        if not isinstance(records, list) or not all(isinstance(one, dict) and set(KEY) <= set(one) for one in records):
+            raise DataError(f"{self.path} is no list of records; restore it, or name another folder with --results.")
+        return records
+
+    def add(self, record: Record, ranks: Ranks) -> None:
+        """Write the ranks, then the record; the file is read anew, so that another process may add to it in between."""
+        ranks.save(self.ranks_path(record))
+        others = self.records()
+        same = [place for place, one in enumerate(others) if key_of(one) == key_of(record)]
+        if same:
+            others[same[0]] = record
+        else:
+            others.append(record)
+        write_text(self.path, json.dumps(others, indent=1, ensure_ascii=False) + "\n")
+
+    def ranks_path(self, record: Mapping[str, Any]) -> Path:
+        """File of the ranks that belong to a record."""
+        return self.folder / "ranks" / "{dataset}-{model}-{protocol}-seed{seed}.npz".format(**record)
+
+    def ranks(self, record: Mapping[str, Any]) -> Ranks | None:
+        """The ranks of a record; None where they are not there or belong to other settings."""
+        path = self.ranks_path(record)
+        if not path.exists():
+            return None
+        ranks = Ranks.load(path)
+        return ranks if ranks.config_hash == record["config_hash"] else None
+
+
+def key_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the record is found by."""
+    return tuple(record[name] for name in KEY)
+
+
+def best_hashes(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """For each (data set, model) the settings with the best mean NDCG@10 on validation, the first of equals.
+
+    Judged by the protocol `masked` where anything was measured under it.
+    """
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    masked = {(one["dataset"], one["model"]) for one in records if one["protocol"] == "masked"}
+    for one in records:
+        group = (one["dataset"], one["model"])
+        if one["protocol"] == "masked" or group not in masked:
+            values.setdefault(group, {}).setdefault(one["config_hash"], []).append(one["valid"]["ndcg@10"])
+    return {group: max(of, key=lambda name: float(np.mean(of[name]))) for group, of in values.items()}

@@ -1,0 +1,82 @@
+"""Tables of an experiment in Markdown: means over the seeds, published figures beside them, and differences with their intervals."""
+
+from collections.abc import Mapping, Sequence
+
+from cobrarec.experiments.bootstrap import Difference
+from cobrarec.experiments.definition import Definition
+from cobrarec.experiments.published import METRICS, PUBLISHED
+from cobrarec.experiments.records import Results
+from cobrarec.experiments.summaries import Summary, deviation, differences, mean, summarize
+
+HEAD = "| model | R@5 | N@5 | R@10 | N@10 | valid N@10 | direct | seeds | seconds |\n|---|---|---|---|---|---|---|---|---|"
+NOTHING = "No records are there yet."
+
+
+def render_tables(results: Results, definition: Definition, published: bool = True) -> str:
+    """All tables of the results, one per data set and protocol, each followed by the comparisons that its ranks allow.
+
+    Args:
+        results: records and ranks.
+        definition: gives the order of the rows and the one that is compared.
+        published: add what the papers report, which is of the whole data sets.
+
+    Raises:
+        DataError: the results cannot be read, or ranks that are compared are of different data.
+    """
+    groups = summarize(results.records(), definition)
+    parts = []
+    for (dataset, protocol), summaries in groups.items():
+        papers = _published_rows(dataset) if published and protocol == "masked" else []
+        users = summaries[0].records[0]["users"]
+        lines = [f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]
+        apart = differences(summaries, definition.compared, results)
+        sentences = [difference_line(str(definition.compared), other, found) for other, found in apart.items()]
+        parts.append("\n".join([*lines, *([""] if sentences else []), *sentences]))
+    return "\n\n".join(parts) if parts else NOTHING
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A share in the manner of the documents: .0725."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def spread(values: Sequence[float], digits: int = 4) -> str:
+    """Mean, and ± the deviation where there are several seeds; a dash for nothing."""
+    if not values:
+        return "–"
+    apart = deviation(values)
+    return figure(mean(values), digits) + ("" if apart is None else f" ± {figure(apart, digits)}")
+
+
+def difference_line(compared: str, other: str, by_metric: Mapping[str, Difference]) -> str:
+    """One sentence on how two models compare: better, worse, or not told apart by these users."""
+    said = []
+    for metric, found in by_metric.items():
+        shown = metric.replace("ndcg", "NDCG")
+        if found.low <= 0 <= found.high:
+            said.append(f"not told apart in {shown}, {_signed(found.mean)} [{_signed(found.low)}, {_signed(found.high)}]")
+            continue
+        word, (low, high) = ("better", (found.low, found.high)) if found.low > 0 else ("worse", (-found.high, -found.low))
+        said.append(f"{word} by {figure(abs(found.mean))} [{figure(low)}, {figure(high)}] in {shown}")
+    return f"- `{compared}` beside `{other}`: {'; '.join(said)}"
+
+
+def _signed(value: float) -> str:
+    return ("−" if round(value, 4) < 0 else "+") + figure(abs(value))
+
+
+def _row(summary: Summary) -> str:
+    cells = [f"`{summary.model}`", *(spread(summary.values(metric)) for metric in METRICS), spread(summary.values("ndcg@10", "valid"))]
+    seconds = summary.facts("seconds")
+    cells += [spread(summary.facts("direct_share"), 2), str(len(summary.records)), f"{mean(seconds):,.0f}" if seconds else "–"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _published_rows(dataset: str) -> list[str]:
+    rows = []
+    for paper in PUBLISHED:
+        if (values := paper.metrics(dataset)) is not None:
+            cells = [f"{paper.name} as published ({paper.source})", *map(figure, values.values()), *["–"] * 4]
+            rows.append("| " + " | ".join(cells) + " |")
+    return rows

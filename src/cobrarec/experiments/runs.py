@@ -1,0 +1,95 @@
+"""The trained runs of an experiment: each fitted where it is not there, resumed where it was cut off, timed across interruptions."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cobrarec import pipeline
+from cobrarec.artifact import load_artifact
+from cobrarec.artifact_manifest import write_text
+from cobrarec.config import RunOptions
+from cobrarec.experiments.datasets import Tables
+from cobrarec.experiments.definition import Definition
+from cobrarec.experiments.measures import has_direct_query, served
+from cobrarec.experiments.plan import RunName, Selection
+from cobrarec.experiments.protocols import Protocol, with_shuffled_ties
+from cobrarec.prepared import Prepared, load_prepared
+from cobrarec.progress import Progress
+from cobrarec.retrieval.recommender import Recommender
+from cobrarec.run_folder import RunFolder, read_json
+from cobrarec.run_results import choose_direct_weight
+
+SECONDS_FILE = "seconds.json"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run with its artifact. seconds: of `fit`, all its parts together. best_epoch: None where nothing was trained."""
+
+    prepared: Prepared
+    recommender: Recommender
+    seconds: float
+    best_epoch: int | None
+
+
+class Runs:
+    """Gives the trained run of a name, fitting it if need be."""
+
+    def __init__(self, definition: Definition, tables: Mapping[str, Tables], out: Path, selection: Selection, progress: Progress) -> None:
+        self.definition, self.tables, self.out, self.progress = definition, tables, out, progress
+        self.selection = selection
+
+    def trained(self, name: RunName) -> TrainedRun:
+        """The run in its folder, fitted to its end.
+
+        Raises:
+            RunError: the folder holds another run.
+            Interrupted: Ctrl-C; the next call goes on.
+        """
+        run = RunFolder(name.folder(self.out))
+        tables = self.tables[name.dataset]
+        interactions = with_shuffled_ties(tables.interactions, name.seed) if name.shuffled else tables.interactions
+        config = self.definition.config_of(name.model, self.selection.scale)
+        options = RunOptions(
+            seed=name.seed,
+            device=self.selection.device,
+            num_threads=self.selection.num_threads,
+            resume=True,
+            embedding_cache=self.out / "embeddings",
+        )
+        if run.artifact.exists():  # it only remains to see that it is this very run's
+            pipeline.prepare(tables.items, interactions, run.path, config, options, self.progress)
+        else:
+            with timed(run.path / SECONDS_FILE):
+                pipeline.fit(tables.items, interactions, run.path, config, options, self.progress)
+        recommender = load_artifact(run.artifact, self.selection.device)
+        seconds = (read_json(run.path / SECONDS_FILE) or {"seconds": 0.0})["seconds"]
+        best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
+        return TrainedRun(load_prepared(run), recommender, seconds, best_epoch)
+
+    def serving(self, model: str, run: TrainedRun, protocol: Protocol) -> Recommender:
+        """What a row is measured by: its run's recommender, or, of a variant, that under its settings with a weight chosen anew."""
+        recommender, row = run.recommender, self.definition.rows[model]
+        if row.of is not None:
+            recommender = recommender.with_settings(**{**row.settings.get("retrieval", {}), "fill": False})
+        if row.of is not None and has_direct_query(recommender):
+            prepared = dataclasses.replace(run.prepared, config=self.definition.config_of(model, self.selection.scale))
+            weight = choose_direct_weight(prepared, recommender, self.progress)
+            recommender = recommender.with_settings(direct_weight=weight)
+        return served(recommender, protocol)
+
+
+@contextmanager
+def timed(path: Path) -> Iterator[None]:
+    """Add the seconds of the block to those in `path`, also where it is left by an error, if its folder is there then."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        if path.parent.exists():
+            before = (read_json(path) or {"seconds": 0.0})["seconds"]
+            write_text(path, json.dumps({"seconds": round(before + time.monotonic() - start, 1)}) + "\n")

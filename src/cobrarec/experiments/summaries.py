@@ -1,0 +1,87 @@
+"""From records to what a table or a picture shows: each model's published settings, averaged over its seeds."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cobrarec.experiments.bootstrap import Difference, compare
+from cobrarec.experiments.definition import Definition
+from cobrarec.experiments.protocols import PROTOCOLS, Protocol
+from cobrarec.experiments.records import Ranks, Record, Results, best_hashes
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A model's records on one data set under one protocol, one per seed, all of the same settings."""
+
+    model: str
+    records: tuple[Record, ...]
+
+    def values(self, metric: str, split: Literal["metrics", "valid"] = "metrics") -> list[float]:
+        """A metric of every seed, on test (`metrics`) or on validation."""
+        return [float(record[split][metric]) for record in self.records]
+
+    def facts(self, name: str) -> list[float]:
+        """What is recorded under `name`, of the seeds that have it."""
+        return [float(record[name]) for record in self.records if record.get(name) is not None]
+
+
+Group = tuple[str, Protocol]
+"""Data set and protocol."""
+
+
+def summarize(records: Sequence[Record], definition: Definition) -> dict[Group, list[Summary]]:
+    """For each data set and protocol the models in the order of the definition; groups without a record are absent.
+
+    Of several settings of a model the ones that are best on validation count (`best_hashes`).
+    """
+    best = best_hashes(records)
+    published = [record for record in records if record["config_hash"] == best[record["dataset"], record["model"]]]
+    models = [*definition.rows, *dict.fromkeys(one["model"] for one in published if one["model"] not in definition.rows)]
+    datasets = [*definition.datasets, *dict.fromkeys(one["dataset"] for one in published if one["dataset"] not in definition.datasets)]
+    groups: dict[Group, list[Summary]] = {}
+    for dataset in datasets:
+        for protocol in PROTOCOLS:
+            for model in models:
+                wanted = (dataset, model, protocol)
+                found = [one for one in published if (one["dataset"], one["model"], one["protocol"]) == wanted]
+                if found:
+                    summary = Summary(model, tuple(sorted(found, key=lambda one: one["seed"])))
+                    groups.setdefault((dataset, protocol), []).append(summary)
+    return groups
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean over the seeds."""
+    return statistics.fmean(values)
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Sample deviation over the seeds; None of a single one."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def differences(summaries: Sequence[Summary], compared: str | None, results: Results) -> dict[str, dict[str, Difference]]:
+    """The compared model less each other one, by name and metric, of those whose ranks are kept; nothing without the compared one's."""
+    ranks: dict[str, dict[int, Ranks]] = {}
+    for summary in summaries:
+        found = {record["seed"]: results.ranks(record) for record in summary.records}
+        kept = {seed: one for seed, one in found.items() if one is not None}
+        if len(kept) == len(found):
+            ranks[summary.model] = kept
+    if compared is None or compared not in ranks:
+        return {}
+    first = ranks.pop(compared)
+    return compare(first, ranks)
+
+
+def unpublished(records: Sequence[Record], definition: Definition) -> list[str]:
+    """What is wrong with the definition in the light of the records: rows whose settings are not the best recorded on validation."""
+    wrong = []
+    for (dataset, model), best in best_hashes(records).items():
+        if model not in definition.rows:
+            wrong.append(f"{dataset}: {model} is recorded but no row of the definition")
+        elif (own := definition.hash_of(model)) != best:
+            wrong.append(f"{dataset}: the settings of {model} ({own}) are not those with the best validation NDCG@10 ({best})")
+    return wrong

@@ -1,0 +1,62 @@
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from cobrarec.experiments.definition import load_definition
+from cobrarec.experiments.picture import LEFT, WIDTH, render_picture
+from cobrarec.experiments.records import Ranks, Results
+from small_experiment import record
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def table2():
+    return load_definition("table2")[1]
+
+
+@pytest.fixture
+def picture(tmp_path, table2):
+    results = Results(tmp_path, "table2")
+    for one in (record("cobra", 0.05), record("cobra", 0.06, seed=1), record("counts", 0.04), record("cobra", 0.1, dataset="steam100k")):
+        results.add(one, Ranks(np.ones(40, dtype=np.uint8), "users", "targets", one["config_hash"]))
+    return ElementTree.fromstring(render_picture(results, table2))
+
+
+def named(picture, kind, name):
+    return [element for element in picture.iter(f"{SVG}{kind}") if element.get("class") == name]
+
+
+def test_the_picture_is_whole_and_told_in_words(picture):
+    kinds = {element.tag.removeprefix(SVG) for element in picture.iter()}
+    assert {"title", "desc", "style"} <= kinds
+    assert not kinds & {"script", "image", "foreignObject"}
+    said = picture.find(f"{SVG}desc").text
+    assert "beauty: cobra .0550 ± .0071, counts .0400" in said
+    assert "steam100k: cobra .1000" in said
+
+
+def test_each_model_has_a_bar_as_long_as_its_mean_and_a_line_where_there_are_seeds(picture):
+    bars = named(picture, "rect", "mean")
+    assert len(bars) == 3
+    widths = [float(bar.get("width")) for bar in bars]
+    assert widths[0] / widths[1] == pytest.approx(0.055 / 0.04, rel=0.01)
+    (line,) = named(picture, "line", "spread")
+    middle = (float(line.get("x1")) + float(line.get("x2"))) / 2
+    assert middle == pytest.approx(LEFT + widths[0], abs=0.2)
+
+
+def test_published_figures_are_rings_where_there_are_any(picture):
+    assert len(named(picture, "circle", "published")) == 2
+
+
+def test_everything_lies_inside_the_view_box(picture):
+    height = float(picture.get("viewBox").split()[3])
+    for element in picture.iter():
+        for name, limit in (("x", WIDTH), ("x1", WIDTH), ("x2", WIDTH), ("cx", WIDTH), ("y", height), ("y2", height)):
+            assert 0 <= float(element.get(name, 0)) <= limit
+
+
+def test_without_records_there_is_no_picture(tmp_path, table2):
+    assert render_picture(Results(tmp_path, "table2"), table2) is None

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from cobrarec.experiments.definition import load_definition
+from cobrarec.experiments.records import Ranks, Results
+from cobrarec.experiments.summaries import deviation, differences, mean, summarize, unpublished
+from small_experiment import record
+
+
+@pytest.fixture
+def table2():
+    return load_definition("table2")[1]
+
+
+def test_models_come_in_the_order_of_the_definition_and_seeds_in_theirs(table2):
+    records = [record("counts", 0.1), record("cobra", 0.3, seed=1), record("cobra", 0.2), record("newcomer", 0.1)]
+    (group,) = summarize(records, table2).items()
+    assert group[0] == ("beauty", "masked")
+    assert [summary.model for summary in group[1]] == ["cobra", "counts", "newcomer"]
+    assert group[1][0].values("ndcg@10") == [0.2, 0.3]
+    assert group[1][0].values("recall@10", "valid") == [0.4, 0.6]
+
+
+def test_of_several_settings_those_best_on_validation_count_everywhere(table2):
+    records = [
+        record("cobra", 0.2, config_hash="a"),
+        record("cobra", 0.3, config_hash="b"),
+        record("cobra", 0.9, config_hash="a", protocol="unmasked"),
+        record("cobra", 0.4, config_hash="b", protocol="unmasked"),
+    ]
+    groups = summarize(records, table2)
+    assert {group: [one.values("ndcg@10") for one in models] for group, models in groups.items()} == {
+        ("beauty", "masked"): [[0.3]],
+        ("beauty", "unmasked"): [[0.4]],
+    }
+
+
+def test_mean_and_deviation_over_seeds():
+    assert mean([1.0, 2.0, 4.0]) == pytest.approx(7 / 3)
+    assert deviation([1.0, 3.0]) == pytest.approx(2**0.5)
+    assert deviation([1.0]) is None
+
+
+def test_only_models_whose_ranks_are_all_kept_are_compared(tmp_path, table2):
+    results = Results(tmp_path, "table2")
+    for name, seed in (("cobra", 0), ("cobra", 1), ("counts", 0), ("sasrec", 0)):
+        ranks = np.full(40, 1 if name == "cobra" else 2, dtype=np.uint8)
+        results.add(record(name, 0.1, seed=seed), Ranks(ranks, "users", "targets", f"hash of {name}"))
+    results.ranks_path(record("sasrec", 0.1)).unlink()
+    (summaries,) = summarize(results.records(), table2).values()
+    found = differences(summaries, "cobra", results)
+    assert list(found) == ["counts"]
+    assert found["counts"]["ndcg@10"].mean > 0
+    assert differences(summaries, "sasrec", results) == {}
+    assert differences(summaries, None, results) == {}
+
+
+def test_a_definition_that_is_not_the_best_recorded_is_told(table2):
+    own = table2.hash_of("cobra")
+    assert unpublished([], table2) == []
+    assert unpublished([record("cobra", 0.3, config_hash=own), record("cobra", 0.2, config_hash="other")], table2) == []
+    (told,) = unpublished([record("cobra", 0.3, config_hash=own), record("cobra", 0.4, config_hash="other")], table2)
+    assert "settings of cobra" in told
+    (told,) = unpublished([record("newcomer", 0.4)], table2)
+    assert "no row" in told
