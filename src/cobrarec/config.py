@@ -250,7 +250,7 @@ class RetrievalConfig(Section):
     direct_weight: float | None = Field(default=None, ge=0, le=1)
     """Share of the direct query's log-probability in the score; null: chosen on validation in `fit`."""
     fill: bool = True
-    """Lengthen short lists: more beams first, then the nearest items of the whole catalog (without a network: popular items), ranked below."""
+    """Lengthen short lists: more beams first, then the nearest of the whole catalog (without a network: popular items), ranked below."""
     include_history: bool = False
     """Recommend items of the history too (repeat consumption)."""
 

@@ -59,7 +59,7 @@ def test_lists_narrower_than_k_count_as_short() -> None:
 
 
 def test_id_recall_is_measured_where_ids_are_given() -> None:
-    popular = Popularity(np.arange(10))
+    popular = Popularity.fit(Histories.from_lists([[0]]), 10, np.arange(10, dtype=np.uint64))
     ids = np.zeros(10, dtype=np.int64)
     assert evaluate(popular, held_out(4), [1], 10, ids)["id_recall@1"] == 1.0
     assert "id_recall@1" not in evaluate(popular, held_out(4), [1], 10)
