@@ -31,7 +31,7 @@ SMALL ?= runs/experiments-small
 experiments-small: $(STAMP)
 	$(BIN)/python examples/generated_sets.py $(SMALL)/data
 	$(BIN)/cobrarec experiment table2 --scale 0.1 --data $(SMALL)/data --out $(SMALL)/runs --datasets beauty,toys --seeds 0 \
-		--models cobra,cobra-cascade,cobra-paper --num-threads 1
+		--num-threads 1
 
 clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
-from cobrarec.config import Config, Section, dump_config, load_config, parse_config
+from cobrarec.config import Config, dump_config, load_config, parse_config
 from cobrarec.config_errors import explain
+from cobrarec.config_section import Section
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.datasets import scaled_config
 from cobrarec.experiments.protocols import Protocol
