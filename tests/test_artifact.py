@@ -38,7 +38,7 @@ def test_what_is_loaded_gives_the_lists_of_what_was_saved(tmp_path, model):
     prepared = load_prepared(RunFolder(tmp_path))
     identified = semantic_ids_step(prepared, Silent())
     trained = train_step(prepared, identified, RunOptions(), Silent())
-    trained = dataclasses.replace(trained, recommender=trained.recommender.with_settings(direct_weight=0.2, num_beams=4))
+    trained = dataclasses.replace(trained, recommender=trained.recommender.with_settings(direct_weight=0.2, memory_weight=0.7, num_beams=4))
     loaded = load_artifact(artifact_step(prepared, identified, trained))
     histories = prepared.histories.select(np.arange(20))
     first, second = trained.recommender.rank(histories, 48), loaded.rank(histories, 48)
@@ -54,7 +54,7 @@ def test_the_loaded_recommender_gives_the_same_lists(fitted):
     histories = [ids[:length].tolist() for length in (0, 1, 5, 20)]
     for first, second in zip(made.recommend(histories, 10, explain=True), loaded.recommend(histories, 10, explain=True), strict=True):
         assert first == second
-    assert loaded.direct_weight == made.direct_weight
+    assert loaded.weights == made.weights
     assert loaded.info.seed == 3
 
 

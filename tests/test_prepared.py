@@ -72,9 +72,10 @@ NONE = parse_config({"data": {"split": "none"}})
 
 
 def test_split_none_takes_its_choices_from_the_run_it_is_like(tmp_path):
-    like = like_run(tmp_path / "like", num_epochs=5, direct_weight=0.25)
+    like = like_run(tmp_path / "like", num_epochs=5, direct_weight=0.25, memory_weight=0.8)
     config = settled_config(NONE, RunOptions(like=like.path))
-    assert (config.training.num_epochs, config.training.patience, config.retrieval.direct_weight) == (5, 0, 0.25)
+    assert (config.training.num_epochs, config.training.patience) == (5, 0)
+    assert (config.retrieval.direct_weight, config.retrieval.memory_weight) == (0.25, 0.8)
     given = parse_config({"data": {"split": "none"}, "retrieval": {"direct_weight": 1.0}})
     assert settled_config(given, RunOptions(like=like.path)).retrieval.direct_weight == 1.0
 

@@ -15,6 +15,7 @@ from cobrarec.config import RunOptions, load_config
 from cobrarec.errors import ArtifactError, ConfigError, RunError
 from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
+from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.run_baselines import baselines, fit_baseline
 from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
@@ -92,7 +93,7 @@ def test_settings_and_parts_of_a_network_are_refused(runs, ranker):
         _ = recommender.model
     with pytest.raises(ArtifactError, match=ranker):
         load_new_item_tools(runs / ranker / "artifact")
-    assert recommender.direct_weight == 0
+    assert recommender.weights == FusionWeights()
 
 
 @EVERY

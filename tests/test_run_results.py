@@ -6,8 +6,11 @@ from cobrarec.artifact import load_artifact
 from cobrarec.errors import RunError
 from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
+from cobrarec.retrieval.list_engine import FusionWeights
+from cobrarec.retrieval.recommender import Recommender
+from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.run_folder import RunFolder
-from cobrarec.run_results import DIRECT_WEIGHTS, choose_direct_weight, examples, held_out_of, shown_metrics
+from cobrarec.run_results import DIRECT_WEIGHTS, MEMORY_WEIGHTS, choose_weights, examples, held_out_of, shown_metrics
 from small_run import SMALL, small_config, small_world
 
 
@@ -18,29 +21,52 @@ def run(tmp_path_factory) -> RunFolder:
     return RunFolder(folder)
 
 
-def test_the_weight_with_the_best_validation_ndcg_is_chosen_and_the_smallest_of_equals(run, monkeypatch):
+def test_the_weights_with_the_best_validation_ndcg_are_chosen_and_the_smallest_of_equals(run, monkeypatch):
     prepared, recommender = load_prepared(run), load_artifact(run.artifact)
-    for values, chosen in (((0.1, 0.3, 0.2, 0.3, 0.0), 0.25), ((0.1,) * 5, 0.0), ((0, 0, 0, 0, 1), 1.0)):
-        scores = iter(values)
+    memory = TransitionMemory.fit(prepared.split.train, prepared.catalog.num_items)
+    recommender = with_memory(recommender, memory)
+    tried = [(direct, weight) for direct in DIRECT_WEIGHTS for weight in MEMORY_WEIGHTS]
+    for best, chosen in (((0.25, 0.8), (0.25, 0.8)), ((1.0, 1.6), (1.0, 1.6)), (None, (0.0, 0.0))):
+        scores = iter([float(one == best) for one in tried])
         monkeypatch.setattr(run_results, "ranking_metrics", lambda *_, scores=scores: {"ndcg@10": next(scores)})
-        assert choose_direct_weight(prepared, recommender, Silent()) == chosen
+        assert choose_weights(prepared, recommender, Silent()) == FusionWeights(*chosen)
 
 
-def test_a_weight_that_is_given_is_kept(tmp_path):
-    pipeline.fit(*small_world(), tmp_path / "run", small_config(retrieval={"direct_weight": 0.3}, training={"num_epochs": 1}))
-    assert load_artifact(tmp_path / "run" / "artifact").direct_weight == 0.3
+def test_without_a_memory_only_the_share_of_the_direct_query_is_chosen(run, monkeypatch):
+    prepared, recommender = load_prepared(run), with_memory(load_artifact(run.artifact), None)
+    scores = iter((0.1, 0.3, 0.2, 0.3, 0.0))
+    monkeypatch.setattr(run_results, "ranking_metrics", lambda *_: {"ndcg@10": next(scores)})
+    assert choose_weights(prepared, recommender, Silent()) == FusionWeights(0.25, 0.0)
 
 
-def test_the_chosen_weight_is_one_of_those_tried_and_in_the_artifact(run):
-    assert load_artifact(run.artifact).config.direct_weight in DIRECT_WEIGHTS
+def with_memory(recommender, memory):
+    parts = (recommender.catalog, recommender.semantic_ids, recommender.model, recommender.items, recommender.config, recommender.info)
+    return Recommender.of_network(*parts, memory)
+
+
+def test_weights_that_are_given_are_kept(tmp_path):
+    pipeline.fit(
+        *small_world(), tmp_path / "run", small_config(retrieval={"direct_weight": 0.3, "memory_weight": 0.0}, training={"num_epochs": 1})
+    )
+    recommender = load_artifact(tmp_path / "run" / "artifact")
+    assert recommender.weights == FusionWeights(0.3, 0.0)
+    assert recommender.network.memory is None
+
+
+def test_the_chosen_weights_are_among_those_tried_and_in_the_artifact(run):
+    config = load_artifact(run.artifact).config
+    assert config.direct_weight in DIRECT_WEIGHTS
+    assert config.memory_weight in MEMORY_WEIGHTS
 
 
 def test_examples_are_the_lists_that_recommend_gives(run):
     prepared, recommender = load_prepared(run), load_artifact(run.artifact)
+    histories = prepared.split.valid.histories
     for record in examples(prepared, recommender, k=4):
-        history = [item["item_id"] for item in record["history"]]
+        user = np.flatnonzero(histories.user_ids == record["user_id"])
+        assert len(record["history"]) == histories.lengths[user[0]]
         listed = [item["item_id"] for item in record["items"]]
-        assert listed == [item.item_id for item in recommender.recommend([history], 4)[0]]
+        assert listed == [item.item_id for item in recommender.recommend_to(histories.select(user), 4)[0]]
         assert prepared.catalog.titles[int(prepared.catalog.rows([listed[0]])[0])] == record["items"][0]["title"]
 
 

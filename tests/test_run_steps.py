@@ -40,7 +40,8 @@ def test_training_notes_what_was_chosen_and_leaves_the_threads_alone(tmp_path):
     trained = train_step(prepared, semantic_ids_step(prepared, Silent()), RunOptions(num_threads=1), Silent())
     assert torch.get_num_threads() == before
     choices = json.loads((prepared.run.checkpoints / "choices.json").read_text())
-    assert choices == {"num_epochs": trained.best_epoch, "direct_weight": trained.recommender.direct_weight}
+    weights = trained.recommender.weights
+    assert choices == {"num_epochs": trained.best_epoch, "direct_weight": weights.direct, "memory_weight": weights.memory}
 
 
 def trained_without(path, num_unseen, **sections):

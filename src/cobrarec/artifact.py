@@ -5,6 +5,7 @@
               embeddings.npy text_embedder/                              frozen text embeddings, and those of new items
               item_tokens.npy item_tokenizer.json                        for the end-to-end text encoder alone
               model.safetensors item_vectors.safetensors cold_start.safetensors
+              transition_memory.safetensors                              where it has a weight
 
 Where the ranker is no network, only the first line and what it counts or compares:
 
@@ -28,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cobrarec.artifact_manifest import read_manifest, replace_folder, verify_files, write_manifest, write_text
-from cobrarec.baselines.storage import Baseline, choices_of_baseline, load_baseline, save_baseline
+from cobrarec.baselines.storage import Baseline, choices_of_baseline, load_baseline, refuse_other_catalog, save_baseline
 from cobrarec.config import Config, dump_config, load_config
 from cobrarec.data.catalog import Catalog
 from cobrarec.errors import ArtifactError, UserError
@@ -40,10 +41,13 @@ from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.retrieval.ordering import ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.semantic_ids.assigner import CodeAssigner
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder
 from cobrarec.training.job import resolve_device
+
+MEMORY = "transition_memory.safetensors"
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ def save_artifact(
             np.save(partial / "item_tokens.npy", tools.tokenizer.table(recommender.catalog.texts).ids, allow_pickle=False)
         _save_tensors(recommender.model.state_dict(), partial / "model.safetensors")
         _save_tensors(recommender.items.arrays(), partial / "item_vectors.safetensors")
+        if recommender.network.memory is not None and recommender.weights.memory:
+            save_arrays(recommender.network.memory.arrays(), partial / MEMORY)
         save_arrays(tools.cold_start.arrays(), partial / "cold_start.safetensors")
         _write_manifest(partial, recommender, config, facts)
 
@@ -151,7 +157,11 @@ def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recom
     model = _load_model(folder, config, semantic_ids).to(device)
     items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)
     model.eval()
-    return Recommender.of_network(catalog, semantic_ids, model, items, config.retrieval, info)
+    memory = None
+    if (folder / MEMORY).exists():
+        memory = TransitionMemory.from_arrays(load_arrays(folder / MEMORY))
+        refuse_other_catalog(memory.num_items, catalog.num_items, MEMORY)
+    return Recommender.of_network(catalog, semantic_ids, model, items, config.retrieval, info, memory)
 
 
 def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobra:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from cobrarec.config_baselines import ContentConfig, CountsConfig
+from cobrarec.config_baselines import ContentConfig, CountsConfig, MemoryConfig
 from cobrarec.config_errors import explain
 from cobrarec.config_section import Section, Share, keys_of
 from cobrarec.errors import ConfigError
@@ -249,6 +249,8 @@ class RetrievalConfig(Section):
     """The second softmax runs over all of C(ID) less the history, over the beam's N, or over all M x N."""
     direct_weight: float | None = Field(default=None, ge=0, le=1)
     """Share of the direct query's log-probability in the score; null: chosen on validation in `fit`."""
+    memory_weight: float | None = Field(default=None, ge=0)
+    """Weight of the transition memory: this times log(1 + 10 x transition count) is added; null: chosen on validation; 0: no memory."""
     fill: bool = True
     """Lengthen short lists: more beams first, then the nearest of the whole catalog (without a network: popular items), ranked below."""
     include_history: bool = False
@@ -275,6 +277,8 @@ class Config(Section):
     """The training loop."""
     retrieval: RetrievalConfig = RetrievalConfig()
     """Generation and fusion."""
+    memory: MemoryConfig = MemoryConfig()
+    """The transition memory."""
     counts: CountsConfig = CountsConfig()
     """Transition counts."""
     content: ContentConfig = ContentConfig()

@@ -1,4 +1,4 @@
-"""Settings of the rankers that train no network; what is left open is chosen on validation."""
+"""Settings of what counts instead of learning: the rankers without a network, and the network's memory."""
 
 from pydantic import Field
 
@@ -12,6 +12,17 @@ class CountsConfig(Section):
     """Largest distance of two items of a history that is counted; null: chosen on validation."""
     last: int | None = Field(default=None, ge=1)
     """Latest items of a history that score; null: chosen on validation."""
+
+
+class MemoryConfig(Section):
+    """The transition memory, whose counts are added to the network's fused scores; its weight is `retrieval.memory_weight`."""
+
+    window: int = Field(default=5, ge=1)
+    """Largest distance of two items of a history that is counted, each with weight 1 / distance."""
+    last: int = Field(default=5, ge=1)
+    """Latest items of a history that score, each with weight 1 / places from the end."""
+    reverse: float = Field(default=0.3, ge=0, le=1)
+    """Weight with which the way back is counted too."""
 
 
 class ContentConfig(Section):

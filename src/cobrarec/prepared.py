@@ -82,7 +82,7 @@ def settled_config(config: Config, options: RunOptions) -> Config:
     """The configuration with what `options.like` decides written into it.
 
     With split `none` nothing is held out: what validation would choose (of the network the number of epochs, after which training never
-    stops early, and the weight of the direct query) comes from the run `like`. Raises ConfigError where `like` is missing or of no use.
+    stops early, and the weights of the fusion) comes from the run `like`. Raises ConfigError where `like` is missing or of no use.
     """
     if config.data.split != "none":
         if options.like is not None:
@@ -98,9 +98,8 @@ def settled_config(config: Config, options: RunOptions) -> Config:
         raise ConfigError("Split none holds nothing out that could choose the number of epochs; name a run that did with --like RUN.")
     chosen = choices_of(RunFolder(options.like), config.ranker)
     training = config.training.model_copy(update={"num_epochs": chosen["num_epochs"], "patience": 0})
-    retrieval = config.retrieval
-    if retrieval.direct_weight is None:
-        retrieval = retrieval.model_copy(update={"direct_weight": chosen["direct_weight"]})
+    open_weights = [name for name in ("direct_weight", "memory_weight") if getattr(config.retrieval, name) is None]
+    retrieval = config.retrieval.model_copy(update={name: chosen[name] for name in open_weights})
     return config.model_copy(update={"training": training, "retrieval": retrieval})
 
 
@@ -121,13 +120,14 @@ def _settled_baseline(config: Config, options: RunOptions) -> Config:
 def _settled_words(config: Config) -> str:
     """What `settled_config` settled."""
     if config.ranker == "cobra":
-        return f"{config.training.num_epochs} epochs, weight of the direct query {config.retrieval.direct_weight:g}"
+        weights = f"weight of the direct query {config.retrieval.direct_weight:g}, of the memory {config.retrieval.memory_weight:g}"
+        return f"{config.training.num_epochs} epochs, {weights}"
     section = {"counts": config.counts, "content": config.content}.get(config.ranker)
     return ", ".join([config.ranker, *([] if section is None else [f"{name} {value}" for name, value in section])])
 
 
 def choices_of(like: RunFolder, ranker: str) -> dict[str, Any]:
-    """What validation chose in the run `like`: of the network `num_epochs` and `direct_weight`, else the settings of the ranker."""
+    """What validation chose in the run `like`: of the network `num_epochs` and the weights, else the settings of the ranker."""
     chosen = read_json(like.checkpoints / "choices.json")
     if chosen is None:
         raise RunError(f"{like.path} is no run that was trained to its end (no checkpoints/choices.json); give --like such a run.")

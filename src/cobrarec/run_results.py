@@ -1,6 +1,7 @@
-"""What a run came to: the metrics, the weight of the direct query, three users to look at."""
+"""What a run came to: the metrics, the weights of the fusion, three users to look at."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,32 +13,43 @@ from cobrarec.evaluation.evaluate import Masking, Ranker, evaluate, sample_users
 from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
+from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.score_terms import has_direct_query
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the direct query that are tried on validation."""
+MEMORY_WEIGHTS = (0.0, 0.4, 0.8, 1.2, 1.6)
+"""Weights of the memory that are tried on validation, with each share of the direct query."""
 KS = (5, 10)
 NUM_EXAMPLES = 3
 
 
-def choose_direct_weight(prepared: Prepared, recommender: Recommender, progress: Progress) -> float:
-    """The share of the direct query with the best NDCG@10 on validation, the smallest of equals.
+def choose_weights(prepared: Prepared, recommender: Recommender, progress: Progress) -> FusionWeights:
+    """The weights of direct query and memory with the best NDCG@10 on validation, the smallest of equals.
 
-    Where the settings give one it is kept; without a direct query or a validation set there is nothing to choose.
+    Where the settings give one it is kept; without that part or without a validation set there is nothing to choose.
     """
-    given, valid = prepared.config.retrieval.direct_weight, prepared.split.valid
-    if given is not None or valid is None or not has_direct_query(recommender.model):
-        return recommender.direct_weight
+    settings, valid, present = prepared.config.retrieval, prepared.split.valid, recommender.weights
+    direct: tuple[float, ...] = (present.direct,)
+    memory: tuple[float, ...] = (present.memory,)
+    if valid is not None and settings.direct_weight is None and has_direct_query(recommender.model):
+        direct = DIRECT_WEIGHTS
+    if valid is not None and settings.memory_weight is None and recommender.network.memory is not None:
+        memory = MEMORY_WEIGHTS
+    tried = [FusionWeights(*pair) for pair in itertools.product(direct, memory)]
+    if valid is None or len(tried) == 1:
+        return tried[0]
     held_out = sample_users(valid, prepared.config.training.max_valid_users, prepared.seed)
     k = min(10, prepared.catalog.num_items)
-    lists = recommender.rank_with_direct_weights(held_out.histories, k, DIRECT_WEIGHTS, progress)
+    lists = recommender.rank_with_weights(held_out.histories, k, tried, progress)
     offsets, rows = held_out.target_offsets, held_out.target_rows
     ndcg = [ranking_metrics(ranked.rows, offsets, rows, [k], prepared.catalog.num_items)[f"ndcg@{k}"] for ranked in lists]
     best = int(np.argmax(np.round(ndcg, 12)))
-    shown = ", ".join(f"{weight:g}: {value:.4f}" for weight, value in zip(DIRECT_WEIGHTS, ndcg, strict=True))
-    progress.message(f"Weight of the direct query chosen on validation: {DIRECT_WEIGHTS[best]:g} (NDCG@{k} of {shown})")
-    return DIRECT_WEIGHTS[best]
+    chosen, plain = tried[best], ndcg[tried.index(FusionWeights(direct[0], memory[0]))]
+    weights = f"direct query {chosen.direct:g}, memory {chosen.memory:g}"
+    progress.message(f"Weights chosen on validation: {weights} (NDCG@{k} {ndcg[best]:.4f}; with the smallest weights {plain:.4f})")
+    return chosen
 
 
 def held_out_of(prepared: Prepared, split: str) -> HeldOut:

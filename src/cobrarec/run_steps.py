@@ -25,7 +25,8 @@ from cobrarec.model.item_tokenizer import ItemTokenizer
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
-from cobrarec.run_results import KS, choose_direct_weight, shown_metrics
+from cobrarec.retrieval.transition_memory import TransitionMemory
+from cobrarec.run_results import KS, choose_weights, shown_metrics
 from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -76,7 +77,7 @@ class Trained:
 
 
 def train_step(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Trained:
-    """Train, or go on with a stopped training; choose the weight of the direct query and note both choices.
+    """Train, or go on with a stopped training; choose the weights of the fusion and note all choices.
 
     Raises:
         RunError: a training was begun before and `options.resume` is off.
@@ -94,11 +95,12 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
     )
     with torch_threads(options.num_threads):
         result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
-        recommender, cold_start = _recommender(prepared, identified, model.cpu())
-        weight = choose_direct_weight(prepared, recommender, progress)
-    choices = {"num_epochs": result.best_epoch, "direct_weight": weight}
+        recommender, cold_start = _recommender(prepared, identified, model.cpu(), _memory(prepared))
+        weights = choose_weights(prepared, recommender, progress)
+    settings = {"direct_weight": weights.direct, "memory_weight": weights.memory}
+    choices = {"num_epochs": result.best_epoch, **settings}
     write_text(run.checkpoints / "choices.json", json.dumps(choices, indent=2) + "\n")
-    return Trained(recommender.with_settings(direct_weight=weight), cold_start, tokenizer, result.best_epoch)
+    return Trained(recommender.with_settings(**settings), cold_start, tokenizer, result.best_epoch)
 
 
 def artifact_step(prepared: Prepared, identified: Identified, trained: Trained) -> Path:
@@ -111,7 +113,8 @@ def artifact_step(prepared: Prepared, identified: Identified, trained: Trained) 
         "dim": config.model.dim,
         "parameters": sum(parameter.numel() for parameter in recommender.model.parameters()),
         "epochs": trained.best_epoch,
-        "direct_weight": recommender.direct_weight,
+        "direct_weight": recommender.weights.direct,
+        "memory_weight": recommender.weights.memory,
         "score": recommender.score_formula,
     }
     tools = NewItemTools(identified.embedder, identified.assigner, trained.cold_start, trained.tokenizer)
@@ -144,7 +147,16 @@ def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
     return validate
 
 
-def _recommender(prepared: Prepared, identified: Identified, model: Cobra) -> tuple[Recommender, ColdStart]:
+def _memory(prepared: Prepared) -> TransitionMemory | None:
+    """The transition memory of the training histories; None where the settings give it no weight."""
+    if prepared.config.retrieval.memory_weight == 0:
+        return None
+    return TransitionMemory.fit(prepared.split.train, prepared.catalog.num_items, **prepared.config.memory.model_dump())
+
+
+def _recommender(
+    prepared: Prepared, identified: Identified, model: Cobra, memory: TransitionMemory | None = None
+) -> tuple[Recommender, ColdStart]:
     """The recommender of the model's present weights; items without training interactions get stand-ins from their text."""
     catalog, split = prepared.catalog, prepared.split
     popularity = split.train.item_counts(catalog.num_items)
@@ -152,7 +164,8 @@ def _recommender(prepared: Prepared, identified: Identified, model: Cobra) -> tu
     items = cold_start.item_vectors(model, identified.embeddings, popularity > 0)
     model.refresh_evidence(items)
     info = ArtifactInfo(popularity, split.name, prepared.seed)
-    return Recommender.of_network(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info), cold_start
+    recommender = Recommender.of_network(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info, memory)
+    return recommender, cold_start
 
 
 @contextmanager

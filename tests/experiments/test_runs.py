@@ -11,6 +11,7 @@ from cobrarec.experiments.plan import RunName, Selection
 from cobrarec.experiments.protocols import with_shuffled_ties
 from cobrarec.experiments.runs import Runs, timed
 from cobrarec.progress import Silent
+from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.run_folder import RunFolder, table_hash
 from small_experiment import tied_world, write_definition
 
@@ -66,13 +67,14 @@ def test_shuffled_ties_make_a_run_of_their_own_from_the_shuffled_table(runs):
 def test_a_variant_changes_retrieval_alone_and_chooses_its_weight_anew(runs, monkeypatch):
     run = runs.trained(NAME)
     asked = []
-    monkeypatch.setattr(runs_module, "choose_direct_weight", lambda prepared, recommender, _: asked.append((prepared, recommender)) or 0.75)
+    monkeypatch.setattr(runs_module, "choose_weights", lambda *given: asked.append(given[:2]) or FusionWeights(0.75, 0.4))
     sharp = runs.serving("sharp", run, "unmasked")
     (prepared, judged) = asked[0]
     assert prepared.config == runs.definition.config_of("sharp")
     assert (judged.config.tau, judged.config.fill, judged.config.include_history) == (0.5, False, False)
     settings = sharp.config.model_dump()
     assert (settings["tau"], settings["direct_weight"], settings["fill"], settings["include_history"]) == (0.5, 0.75, False, True)
+    assert settings["memory_weight"] == 0.4
     assert sharp.model is run.recommender.model
 
 

@@ -112,11 +112,14 @@ def slow_scores(recommender, history, num_beams, struck=()):
         parts.append(([bucket(index) for index in kept], [found[index][0] for index in kept]))
     numbers = (config.tau, psi, config.items_per_beam, config.similarity_softmax)
     phi = fused_scores(*parts[0], *numbers, struck) if not struck else filtered_scores(parts, numbers, struck)
-    weight = recommender.direct_weight
-    if weight == 0:
-        return phi
-    direct = direct_log_probs(recommender, history, removed)
-    return {row: (1 - weight) * score + weight * direct[row] for row, score in phi.items()}
+    weight, memory = recommender.weights.direct, recommender.weights.memory
+    if weight:
+        direct = direct_log_probs(recommender, history, removed)
+        phi = {row: (1 - weight) * score + weight * direct[row] for row, score in phi.items()}
+    if memory:
+        counted = recommender.network.memory.scores(Histories.from_lists([history])).toarray()[0]
+        phi = {row: score + memory * math.log(1 + 10 * counted[row]) for row, score in phi.items()}
+    return phi
 
 
 def filtered_scores(parts, numbers, struck):

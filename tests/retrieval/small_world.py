@@ -15,6 +15,7 @@ from cobrarec.data.catalog import Catalog
 from cobrarec.data.interactions import Histories
 from cobrarec.model.build import build_model
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 NUM_ITEMS = 60
@@ -43,7 +44,9 @@ def _make(num_levels, codebook_size, seed, integer_ids, model):
     names = list(range(100, 100 + NUM_ITEMS)) if integer_ids else [f"B{row:03d}" for row in range(NUM_ITEMS)]
     catalog = Catalog.from_table(pa.table({"item_id": names, "title": [f"title {row}" for row in range(NUM_ITEMS)]}), DataConfig())
     popularity = np.random.default_rng(seed + 1).integers(0, 9, NUM_ITEMS)
-    return Recommender.of_network(catalog, ids, cobra, items, RetrievalConfig(direct_weight=0.3), ArtifactInfo(popularity, seed=seed))
+    memory = TransitionMemory.fit(some_histories(20, seed=seed + 1), NUM_ITEMS, window=3, last=4, reverse=0.3)
+    info = ArtifactInfo(popularity, seed=seed)
+    return Recommender.of_network(catalog, ids, cobra, items, RetrievalConfig(direct_weight=0.3), info, memory)
 
 
 def some_histories(num_users=9, longest=12, seed=0):
@@ -64,7 +67,7 @@ def ids_of(recommender, rows):
 def replaced(recommender, **changes):
     """The recommender with another part, for example `info`."""
     parts = {name: getattr(recommender, name) for name in ("catalog", "semantic_ids", "model", "items", "config", "info")}
-    return Recommender.of_network(**{**parts, **changes})
+    return Recommender.of_network(**{**parts, "memory": recommender.network.memory, **changes})
 
 
 def with_popularity(recommender, popularity):

@@ -4,6 +4,7 @@ from list_worlds import ALL_BEAMS, EVERY_WORLD, assert_lists_are, assert_same_li
 from small_world import NUM_ITEMS, make_recommender, some_histories, without_scans
 
 from cobrarec.data.interactions import Histories
+from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.retrieval.recommendations import SOURCES
 
 
@@ -117,10 +118,24 @@ def test_without_dense_vectors_the_items_of_an_id_share_its_score_and_go_by_hash
         assert (np.diff(recommender._tie_ranks[rows[places]]) > 0).all()
 
 
-def test_several_direct_weights_give_the_lists_of_each():
+@pytest.mark.parametrize("direct_weight", [0.0, 0.3])
+def test_a_memory_adds_the_log_of_its_counts_to_the_items_of_the_beams(direct_weight):
+    settings = {"num_beams": 3, "direct_weight": direct_weight, "memory_weight": 0.7}
+    recommender, histories = make_recommender(1, 6, retrieval=settings), some_histories(10)
+    assert_lists_are(recommender, histories, recommender.rank(histories, 8), 3, 8)
+    plain = recommender.with_settings(memory_weight=0.0).rank(histories, 8)
+    assert (plain.rows != recommender.rank(histories, 8).rows).any()
+    for items in recommender.recommend_to(histories, 8, explain=True):
+        for item in items:
+            assert sum(item.why.terms.values()) == pytest.approx(np.log(item.score), abs=2e-5)
+        assert any(item.why.terms["memory"] > 0 for item in items) or len(items) < 8
+
+
+def test_several_weights_give_the_lists_of_each():
     recommender, histories = make_recommender(2, 5, retrieval={"num_beams": 3}), some_histories(10)
-    for weight, ranked in zip((0.0, 0.4, 1.0), recommender.rank_with_direct_weights(histories, 12, [0.0, 0.4, 1.0]), strict=True):
-        single = recommender.with_settings(direct_weight=weight).rank(histories, 12)
+    tried = [FusionWeights(0.0), FusionWeights(0.4, 1.2), FusionWeights(1.0, 0.3)]
+    for one, ranked in zip(tried, recommender.rank_with_weights(histories, 12, tried), strict=True):
+        single = recommender.with_settings(direct_weight=one.direct, memory_weight=one.memory).rank(histories, 12)
         assert (single.rows == ranked.rows).all()
         assert (single.log_scores == ranked.log_scores).all()
 

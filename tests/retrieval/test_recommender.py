@@ -10,6 +10,7 @@ from cobrarec.config import DataConfig
 from cobrarec.data.catalog import Catalog
 from cobrarec.data.interactions import Histories
 from cobrarec.errors import ConfigError, DataError
+from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
@@ -92,9 +93,10 @@ def test_the_history_is_never_listed_unless_asked_for(world):
             assert_lists_are(recommender, histories, ranked, 1000, NUM_ITEMS)
 
 
-def test_a_direct_weight_outside_zero_to_one_is_refused():
+@pytest.mark.parametrize("weights", [FusionWeights(1.5), FusionWeights(0.5, -1.0), FusionWeights(0.5, float("nan"))])
+def test_weights_out_of_range_are_refused(weights):
     with pytest.raises(DataError, match="between 0 and 1"):
-        make_recommender().rank_with_direct_weights(some_histories(2), 5, [1.5])
+        make_recommender().rank_with_weights(some_histories(2), 5, [weights])
 
 
 def test_an_empty_history_gets_popular_items():
@@ -206,7 +208,7 @@ def test_the_score_formula_names_its_terms():
     assert "direct" not in recommender.with_settings(direct_weight=0.0).score_formula
     assert "best ID alone" in recommender.with_settings(fusion="top-id").score_formula
     assert "beams" not in recommender.with_settings(fusion="top-id").score_formula
-    assert make_recommender(**PAPER).direct_weight == 0
+    assert make_recommender(**PAPER).weights == FusionWeights()
 
 
 def test_a_model_in_training_mode_is_given_back_in_training_mode():

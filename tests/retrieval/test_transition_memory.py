@@ -31,6 +31,17 @@ def test_counts_and_scores_agree_with_a_slow_loop(
         np.testing.assert_allclose(scores.toarray()[user], wanted)
 
 
+def test_a_log_score_gains_the_log_of_ten_times_the_count_and_nothing_where_none_was_counted() -> None:
+    memory = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0]]), 5, window=2, last=2)
+    histories = Histories.from_lists([[2, 0], [4], [1, 0]])
+    users, rows = np.repeat(np.arange(3), 5), np.tile(np.arange(5), 3)
+    expected = np.log(1 + 10 * memory.scores(histories).toarray())[users, rows]
+    np.testing.assert_allclose(memory.log_scores_at(histories, users, rows), expected)
+    assert expected.max() > 0
+    nothing = memory.log_scores_at(Histories.from_lists([[4]]), np.zeros(2, np.int64), np.arange(2))
+    assert nothing.tolist() == [0, 0]
+
+
 def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(2)
     histories = Histories.from_lists([generator.integers(0, NUM_ITEMS, generator.integers(0, 9)) for _ in range(40)])

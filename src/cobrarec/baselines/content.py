@@ -20,7 +20,7 @@ from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_engine import LIST_SETTINGS, Mask, Request, no_codes
+from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
@@ -51,7 +51,7 @@ class ContentNeighbors:
 
     read_settings = LIST_SETTINGS
     max_history = None
-    direct_weight = 0.0
+    weights = FusionWeights()
     score_formula = "(1 + cosine of the item's text embedding with those of the history's last items) / 2"
 
     @classmethod
@@ -102,7 +102,7 @@ class ContentNeighbors:
             ranked.explanations.cosines[listed] = (2 * np.exp(ranked.log_scores) - 1)[listed]
         if self.config.fill:
             self.popular.fill(ranked, histories, request, self.config.include_history)
-        return [ranked] * len(request.direct_weights)
+        return [ranked] * len(request.weights)
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the row of the history with the nearest text, the latest of equals."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_engine import LIST_SETTINGS, Mask, Request, no_codes
+from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
 from cobrarec.retrieval.ordering import ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
@@ -25,7 +25,7 @@ class Popularity:
 
     read_settings = LIST_SETTINGS
     max_history = None
-    direct_weight = 0.0
+    weights = FusionWeights()
     score_formula = "share of the training interactions, each item counted once more"
 
     @classmethod
@@ -61,7 +61,7 @@ class Popularity:
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
         """Ranked lists of one chunk of users, once per direct weight."""
-        return [self.popular.lists(histories, request, self.config.include_history)] * len(request.direct_weights)
+        return [self.popular.lists(histories, request, self.config.include_history)] * len(request.weights)
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """-1: no item of the history has a say."""

@@ -47,17 +47,18 @@ def load_baseline(folder: Path, config: Config, popular: PopularItems, tie_ranks
     """
     if config.ranker == "counts":
         memory = TransitionMemory.from_arrays(load_file(folder / TRANSITIONS))
-        _refuse_other_catalog(memory.num_items, len(tie_ranks), TRANSITIONS)
+        refuse_other_catalog(memory.num_items, len(tie_ranks), TRANSITIONS)
         return TransitionCounts(memory, popular, tie_ranks, config.retrieval)
     if config.ranker == "content":
         unit = np.load(folder / EMBEDDINGS, allow_pickle=False)
         if unit.ndim != 2 or unit.dtype != np.float32 or config.content.last is None:
             raise ArtifactError(f"{EMBEDDINGS} holds {unit.dtype} {unit.shape}, expected float32 [num_items, dim], and `content.last`.")
-        _refuse_other_catalog(len(unit), len(tie_ranks), EMBEDDINGS)
+        refuse_other_catalog(len(unit), len(tie_ranks), EMBEDDINGS)
         return ContentNeighbors(torch.from_numpy(unit), popular, tie_ranks, config.content.last, config.retrieval)
     return Popularity(popular, config.retrieval)
 
 
-def _refuse_other_catalog(num_rows: int, num_items: int, name: str) -> None:
+def refuse_other_catalog(num_rows: int, num_items: int, name: str) -> None:
+    """Raises ArtifactError where the file `name` speaks of another number of items than the catalog."""
     if num_rows != num_items:
         raise ArtifactError(f"{name} is of {num_rows} items, the catalog has {num_items}; make the artifact again.")

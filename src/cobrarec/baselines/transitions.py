@@ -17,7 +17,7 @@ from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_engine import LIST_SETTINGS, Mask, Request, no_codes
+from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
 from cobrarec.retrieval.ordering import ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
@@ -45,7 +45,7 @@ class TransitionCounts:
 
     read_settings = LIST_SETTINGS
     max_history = None
-    direct_weight = 0.0
+    weights = FusionWeights()
     score_formula = "share of the transition counts from the history's last items"
 
     @classmethod
@@ -99,7 +99,7 @@ class TransitionCounts:
         ranked = scored_lists(scores, request, self.tie_ranks, "counts")
         if self.config.fill:
             self.popular.fill(ranked, histories, request, self.config.include_history)
-        return [ranked] * len(request.direct_weights)
+        return [ranked] * len(request.weights)
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the item of the history that adds most to its score; -1 where none does."""

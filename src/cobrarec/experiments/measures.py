@@ -73,7 +73,7 @@ def has_direct_query(recommender: Recommender) -> bool:
 
 def direct_share(recommender: Recommender, test: HeldOut, lists: Rows, progress: Progress) -> float | None:
     """Share of the test hits among the first 10 that the lists of the direct query alone have too; None without hits."""
-    alone = recommender.with_settings(direct_weight=1.0)
+    alone = recommender.with_settings(direct_weight=1.0, memory_weight=0.0)
     hit = target_ranks(lists[:, : max(KS)], test.target_rows) > 0
     hit_alone = target_ranks(rank(alone, test, progress, max(KS)), test.target_rows) > 0
     return round(float(hit_alone[hit].mean()), 4) if hit.any() else None

@@ -110,7 +110,7 @@ def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[Train
     lists = Lists(rank(recommender, valid, runs.progress), rank(recommender, test, runs.progress))
     facts: dict[str, Any] = {"epochs": run.best_epoch, "seconds": run.seconds}
     if has_direct_query(recommender):
-        facts["direct_weight"] = recommender.direct_weight
+        facts["direct_weight"], facts["memory_weight"] = recommender.weights.direct, recommender.weights.memory
         facts["direct_share"] = direct_share(recommender, test, lists.test, runs.progress)
     return lists, facts
 

@@ -21,7 +21,7 @@ from cobrarec.prepared import Prepared, load_prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_folder import RunFolder, read_json
-from cobrarec.run_results import choose_direct_weight
+from cobrarec.run_results import choose_weights
 
 SECONDS_FILE = "seconds.json"
 
@@ -72,14 +72,14 @@ class Runs:
         return TrainedRun(load_prepared(run), recommender, seconds, best_epoch)
 
     def serving(self, model: str, run: TrainedRun, protocol: Protocol) -> Recommender:
-        """What a row is measured by: its run's recommender, or, of a variant, that under its settings with a weight chosen anew."""
+        """What a row is measured by: its run's recommender, or, of a variant, that under its settings, weights chosen anew."""
         recommender, row = run.recommender, self.definition.rows[model]
         if row.of is not None:
             recommender = recommender.with_settings(**{**row.settings.get("retrieval", {}), "fill": False})
         if row.of is not None and has_direct_query(recommender):
             prepared = dataclasses.replace(run.prepared, config=self.definition.config_of(model, self.selection.scale))
-            weight = choose_direct_weight(prepared, recommender, self.progress)
-            recommender = recommender.with_settings(direct_weight=weight)
+            weights = choose_weights(prepared, recommender, self.progress)
+            recommender = recommender.with_settings(direct_weight=weights.direct, memory_weight=weights.memory)
         return served(recommender, protocol)
 
 

@@ -316,7 +316,7 @@ def _take(vectors: Tensor, index: Tensor) -> Tensor:
 
 
 def _identity_linear(dim: int) -> nn.Linear:
-    """Starts as identity: item vectors pass through the decoder's residual stream, so that at first the last item's neighbors are predicted."""
+    """Starts as identity: item vectors pass the decoder's residual stream, so that at first the last item's neighbors are predicted."""
     linear = nn.Linear(dim, dim)
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)

@@ -17,15 +17,23 @@ LIST_SETTINGS = frozenset({"include_history", "fill"})
 """Settings of retrieval that every engine reads."""
 
 
+@dataclass(frozen=True, order=True)
+class FusionWeights:
+    """What the network's lists are ordered by beside the cascade: the share of the direct query, and the weight of the memory."""
+
+    direct: float = 0.0
+    memory: float = 0.0
+
+
 @dataclass(frozen=True)
 class Request(Generic[Filter]):
-    """What is asked for: lists of k, one set of lists per direct weight, of the allowed items only (None: all).
+    """What is asked for: lists of k, one set of lists for each of the weights, of the allowed items only (None: all).
 
     Engines are given `allowed` as a mask `[num_items]`; inside they may hold it in another form.
     """
 
     k: int
-    direct_weights: tuple[float, ...] = (0.0,)
+    weights: tuple[FusionWeights, ...] = (FusionWeights(),)
     allowed: Filter | None = None
     explain: bool = False
 
@@ -59,8 +67,8 @@ class ListEngine(Protocol):
         ...
 
     @property
-    def direct_weight(self) -> float:
-        """Share of a direct query's log-probability in a log score."""
+    def weights(self) -> FusionWeights:
+        """What the lists are ordered by; zeros where the engine is no network."""
         ...
 
     @property
@@ -77,7 +85,7 @@ class ListEngine(Protocol):
         ...
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
-        """Ranked lists of one chunk of users, each with at least one item; one set per direct weight of the request."""
+        """Ranked lists of one chunk of users, each with at least one item; one set for each of the request's weights."""
         ...
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

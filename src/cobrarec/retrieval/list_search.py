@@ -1,13 +1,14 @@
 """From a chunk of histories to ranked lists: beam search, search inside the IDs, fusion, order; more beams and a fill for short lists.
 
-log score = (1 - w) * log Phi + w * log p_direct, w = `direct_weight`: the fused score of the cascade and the log-probability that the
-direct query gives the item over the catalog less the history. Catalogs above `exact_catalog_limit` are not scanned: there the direct query
-scores the items of the beams alone, and its denominator comes from the centroids (history included) or, where the model keeps none, is left
-out, which shifts all of a user's log scores alike.
+log score = (1 - w) * log Phi + w * log p_direct + m * log(1 + 10 * count), w = `direct_weight`, m = `memory_weight`: the fused score of
+the cascade, the log-probability that the direct query gives the item over the catalog less the history, and the transition memory.
+Catalogs above `exact_catalog_limit` are not scanned: there the direct query scores the items of the beams alone, and its denominator comes
+from the centroids (history included) or, where the model keeps none, is left out, which shifts all of a user's log scores alike. The
+memory too scores the items of the beams alone.
 """
 
 import copy
-from dataclasses import dataclass
+import dataclasses
 from typing import TypeAlias
 
 import numpy as np
@@ -19,15 +20,17 @@ from torch import Tensor
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.model.cobra import Cobra, ItemVectors
-from cobrarec.retrieval.beam_fusion import Fused, FusionSettings, Normalizers, beam_normalizers, fuse
+from cobrarec.retrieval.beam_fusion import FusionSettings, Normalizers, beam_normalizers, fuse
 from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, beam_search, prune
 from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
+from cobrarec.retrieval.found import Found
 from cobrarec.retrieval.generating import generating
 from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex
-from cobrarec.retrieval.list_engine import Mask, Request
+from cobrarec.retrieval.list_engine import FusionWeights, Mask, Request
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, log_scores_of_keys, order_keys
 from cobrarec.retrieval.recommendations import BEAM, FILL, TERMS, Explanations, RankedLists
-from cobrarec.retrieval.score_terms import direct_weight, has_direct_query, score_formula
+from cobrarec.retrieval.score_terms import fusion_weights, has_direct_query, score_formula
+from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 NUMBERS_PER_CHUNK = 6_000_000
@@ -39,44 +42,23 @@ Search: TypeAlias = Request[AllowedItems]
 """A request whose filter is in the form that beam search reads."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The candidates of a chunk and the parts of their scores. bounds: places of each user's candidates, CSR."""
-
-    beams: Beams
-    dense_queries: Float[Tensor, "batch beams dim"] | None
-    candidates: Candidates
-    fused: Fused
-    log_phi: Float[Tensor, " num_candidates"]
-    log_direct: Float[Tensor, " num_candidates"] | None
-
-    @property
-    def bounds(self) -> Int[Tensor, " num_bounds"]:
-        """Where each user's candidates begin; one more at the end."""
-        return self.candidates.offsets[:: self.beams.ids.shape[1]]
-
-    @property
-    def users(self) -> Int[Tensor, " num_candidates"]:
-        """User of each candidate."""
-        return self.candidates.pairs // self.beams.ids.shape[1]
-
-    def num_found(self) -> Int[Tensor, " batch"]:
-        """Items of each user that are not struck out."""
-        kept = ~torch.isneginf(self.log_phi)
-        return torch.bincount(self.users[kept], minlength=len(self.beams.ids))
-
-
 class ListSearch:
     """The engine of the network: everything that stays the same between chunks."""
 
     read_settings = frozenset(RetrievalConfig.model_fields)
 
     def __init__(
-        self, model: Cobra, items: ItemVectors, semantic_ids: SemanticIds, tie_ranks: npt.NDArray[np.int64], config: RetrievalConfig
+        self,
+        model: Cobra,
+        items: ItemVectors,
+        semantic_ids: SemanticIds,
+        tie_ranks: npt.NDArray[np.int64],
+        config: RetrievalConfig,
+        memory: TransitionMemory | None = None,
     ) -> None:
         """`tie_ranks[row]`: place of the item in the order that breaks ties."""
         device = items.vectors.device
-        self.model, self.items, self.semantic_ids, self.config = model, items, semantic_ids, config
+        self.model, self.items, self.semantic_ids, self.config, self.memory = model, items, semantic_ids, config, memory
         self.device = device
         self.tables = PrefixTables(semantic_ids, device)
         self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
@@ -105,14 +87,14 @@ class ListSearch:
         return self.model.config.decoder.max_history
 
     @property
-    def direct_weight(self) -> float:
-        """Share of the direct query's log-probability in a log score; 0 where the model has no direct query."""
-        return direct_weight(self.model, self.config)
+    def weights(self) -> FusionWeights:
+        """What the lists are ordered by beside the cascade."""
+        return fusion_weights(self.model, self.memory is not None, self.config)
 
     @property
     def score_formula(self) -> str:
         """Which terms make a score, in words."""
-        return score_formula(self.config, self.direct_weight)
+        return score_formula(self.config, self.weights)
 
     def with_config(self, config: RetrievalConfig) -> "ListSearch":
         """The same search under other settings; tables and vectors are shared."""
@@ -138,9 +120,9 @@ class ListSearch:
         return max(1, min(MAX_USERS_PER_CHUNK, NUMBERS_PER_CHUNK // largest))
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
-        """Ranked lists of one chunk of users, each with at least one item; one set per direct weight of the request."""
+        """Ranked lists of one chunk of users, each with at least one item; one set for each of the request's weights."""
         allowed = None if request.allowed is None else AllowedItems(torch.from_numpy(request.allowed).to(self.device), self.tables)
-        search = Request(request.k, request.direct_weights, allowed, request.explain)
+        search = Request(request.k, request.weights, allowed, request.explain)
         with generating(self.model):
             return self._lists(histories, search, self.config.num_beams, None)
 
@@ -154,12 +136,14 @@ class ListSearch:
         removed = RemovedItems.none(self.device)
         if not self.config.include_history:
             removed = RemovedItems.of(histories, self.num_items, self.device)
-        scan = self.scans and (request.explain or any(request.direct_weights))
+        scan = self.scans and (request.explain or any(weights.direct for weights in request.weights))
         encoded = encode_histories(self.model, self.items, histories, removed, scan)
         if normalizers is None and request.allowed is not None:
             normalizers = self._unfiltered_normalizers(encoded, num_beams)
         found, normalizers = self._find(encoded, num_beams, request.allowed, normalizers)
-        lists = [self._ordered(found, request, weight) for weight in request.direct_weights]
+        if self.memory is not None and any(weights.memory for weights in request.weights):
+            found = dataclasses.replace(found, log_memory=self._log_memory(histories, found))
+        lists = [self._ordered(found, request, weights) for weights in request.weights]
         missing = (self._num_wanted(removed, histories.num_users, request) - found.num_found()).cpu().numpy()
         short = np.flatnonzero(missing > 0) if self.config.fill else np.zeros(0, dtype=np.int64)
         if len(short) == 0:
@@ -209,7 +193,7 @@ class ListSearch:
         kept = None if allowed is None else allowed.rows[candidates.rows]
         fused, normalizers = fuse(candidates, beams.log_probs, self.settings, kept, normalizers)
         log_direct = self._log_direct(encoded, candidates, ids, places)
-        return Found(beams, dense, candidates, fused, fused.log_scores(candidates), log_direct), normalizers
+        return Found(beams, dense, candidates, fused, fused.log_scores(candidates), log_direct, None), normalizers
 
     def _beams(self, encoded: EncodedHistories, num_beams: int, allowed: AllowedItems | None) -> Beams:
         pruning = prune(self.tables, encoded.removed.users, encoded.removed.rows, allowed)
@@ -239,12 +223,20 @@ class ListSearch:
         similarities = self.direct_index.search(queries, ids, *places).similarities
         return (similarities / self.model.direct_temperature - encoded.direct_normalizer[users, 0]).double()
 
-    def _ordered(self, found: Found, request: Search, weight: float) -> RankedLists:
+    def _log_memory(self, histories: Histories, found: Found) -> Float[Tensor, " num_candidates"]:
+        """What the transition memory says of each candidate, float64."""
+        assert self.memory is not None
+        log_scores = self.memory.log_scores_at(histories, found.users.cpu().numpy(), found.candidates.rows.cpu().numpy())
+        return torch.from_numpy(log_scores).to(self.device)
+
+    def _ordered(self, found: Found, request: Search, weights: FusionWeights) -> RankedLists:
         """The best k candidates of each user."""
         log_scores = found.log_phi
-        if weight > 0 and found.log_direct is not None:
-            mixed = (1 - weight) * log_scores + weight * found.log_direct
+        if weights.direct and found.log_direct is not None:
+            mixed = (1 - weights.direct) * log_scores + weights.direct * found.log_direct
             log_scores = torch.where(torch.isneginf(found.log_phi), -torch.inf, mixed)
+        if weights.memory and found.log_memory is not None:
+            log_scores = log_scores + weights.memory * found.log_memory
         candidates, bounds, users = found.candidates, found.bounds, found.users
         width = int(bounds.diff().max()) if len(users) else 0
         keys = torch.full((len(bounds) - 1, max(width, 1)), -1, dtype=torch.int64, device=self.device)
@@ -258,10 +250,10 @@ class ListSearch:
             log_scores=log_scores_of_keys(keys, self.num_items).cpu().numpy(),
             sources=torch.where(listed, BEAM, -1).to(torch.int8).cpu().numpy(),
             num_beams=torch.isfinite(found.beams.log_probs).sum(1).cpu().numpy(),
-            explanations=self._explanations(found, place, listed, weight) if request.explain else None,
+            explanations=self._explanations(found, place, listed, weights) if request.explain else None,
         ).padded(request.k)
 
-    def _explanations(self, found: Found, place: Int[Tensor, "batch k"], listed: Tensor, weight: float) -> Explanations:
+    def _explanations(self, found: Found, place: Int[Tensor, "batch k"], listed: Tensor, weights: FusionWeights) -> Explanations:
         """What made the scores of the candidates at `place`."""
         candidates, nan = found.candidates, torch.nan
         pairs = _masked(candidates.pairs, place, listed, 0)
@@ -272,11 +264,12 @@ class ListSearch:
         if found.dense_queries is not None:
             products = (found.dense_queries.flatten(0, 1)[pairs] * self.items.unit[rows]).sum(-1)
             cosines = torch.where(listed, products.double(), nan)
-        if found.log_direct is None:
-            weight = 0.0
+        weight = weights.direct if found.log_direct is not None else 0.0
         terms = {"beam": (1 - weight) * beam, "similarity": (1 - weight) * _masked(found.fused.log_similarity, place, listed, nan)}
         if found.log_direct is not None:
             terms["direct"] = weight * _masked(found.log_direct, place, listed, nan)
+        if found.log_memory is not None:
+            terms["memory"] = weights.memory * _masked(found.log_memory, place, listed, nan)
         arrays = {name: term.cpu().numpy() for name, term in terms.items()}
         missing = {name: np.full(place.shape, np.nan) for name in TERMS if name not in arrays}
         return Explanations(probability.cpu().numpy(), cosines.cpu().numpy(), arrays | missing)

@@ -13,7 +13,7 @@ def rank_all(
     engine: ListEngine, popular: PopularItems, histories: Histories, request: Request[Mask], progress: Progress | None = None
 ) -> list[RankedLists]:
     """Lists of all users in the order of `histories`, one set per direct weight; chunks hold users of similar history length."""
-    results = [request.empty_lists(histories.num_users) for _ in request.direct_weights]
+    results = [request.empty_lists(histories.num_users) for _ in request.weights]
     empty = np.flatnonzero(histories.lengths == 0)
     if len(empty):
         lists = popular.lists(histories.select(empty), request)

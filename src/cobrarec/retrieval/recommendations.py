@@ -16,7 +16,7 @@ ranker of that name. counts, content: found by the ranker of that name."""
 SOURCES: tuple[Source, ...] = ("beam", "fill", "popular", "counts", "content")
 """Names of the numbers in `RankedLists.sources`."""
 BEAM, FILL, POPULAR = range(3)
-TERMS = ("beam", "similarity", "direct", "counts", "content", "fill", "popularity")
+TERMS = ("beam", "similarity", "direct", "memory", "counts", "content", "fill", "popularity")
 """What a log score can be the sum of."""
 
 
@@ -119,8 +119,8 @@ class Why:
 
     beam_probability: probability of the semantic ID given the history. cosine: of the dense prediction (for filled items of the query that
     found them) with the item's vector. nearest_history_item: the history's item of the nearest vector. terms: what the log score is the sum
-    of, each times its weight: `beam` and `similarity` (the two softmaxes of BeamFusion), `direct`; or one of `fill`, `popularity`,
-    `counts`, `content`.
+    of, each times its weight: `beam` and `similarity` (the two softmaxes of BeamFusion), `direct`, `memory`; or one of `fill`,
+    `popularity`, `counts`, `content`.
     """
 
     beam_probability: float | None

@@ -14,13 +14,14 @@ from cobrarec.data.interactions import Histories
 from cobrarec.errors import ConfigError, DataError
 from cobrarec.model.cobra import Cobra, ItemVectors
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_engine import ListEngine, Mask, Request
+from cobrarec.retrieval.list_engine import FusionWeights, ListEngine, Mask, Request
 from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.ordering import ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
 from cobrarec.retrieval.recommendations import RankedLists, Recommendations
 from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
+from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
@@ -54,10 +55,11 @@ class Recommender:
         items: ItemVectors,
         config: RetrievalConfig,
         info: ArtifactInfo,
+        memory: TransitionMemory | None = None,
     ) -> "Recommender":
         """A trained model, its catalog and its settings; `items` are the final vectors of the catalog, on the model's device."""
         tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
-        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config), info)
+        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory), info)
 
     def __repr__(self) -> str:
         return f"Recommender({self.catalog.num_items} items, {self.engine}, split {self.info.split})"
@@ -109,9 +111,9 @@ class Recommender:
         return changed
 
     @property
-    def direct_weight(self) -> float:
-        """Share of the direct query's log-probability in a log score; 0 where there is no direct query."""
-        return self.engine.direct_weight
+    def weights(self) -> FusionWeights:
+        """What the lists are ordered by beside the cascade; zeros where a part is not there."""
+        return self.engine.weights
 
     @property
     def score_formula(self) -> str:
@@ -164,7 +166,7 @@ class Recommender:
     ) -> Recommendations:
         """`recommend` for histories that are catalog rows already, with times where they have them; `unknown` concerns the filters."""
         k = check_k(k)
-        ranked = self._rank(histories, k, (self.direct_weight,), self._allowed(exclude, allow, unknown), explain=explain)[0]
+        ranked = self._rank(histories, k, (self.weights,), self._allowed(exclude, allow, unknown), explain=explain)[0]
         nearest = self._nearest_history_rows(histories, ranked) if explain else None
         return Recommendations(ranked, self.catalog.item_ids, self.engine.codes, self.score_formula, nearest)
 
@@ -174,26 +176,26 @@ class Recommender:
         Raises:
             DataError: k below 1.
         """
-        return self._rank(histories, check_k(k), (self.direct_weight,), None, progress)[0]
+        return self._rank(histories, check_k(k), (self.weights,), None, progress)[0]
 
-    def rank_with_direct_weights(
-        self, histories: Histories, k: int, weights: Sequence[float], progress: Progress | None = None
+    def rank_with_weights(
+        self, histories: Histories, k: int, weights: Sequence[FusionWeights], progress: Progress | None = None
     ) -> list[RankedLists]:
-        """The lists of `rank` under several values of the setting `direct_weight`; the model runs once.
+        """The lists of `rank` under several values of the settings `direct_weight` and `memory_weight`; the model runs once.
 
         Raises:
-            DataError: k below 1 or a weight outside 0 to 1.
+            DataError: k below 1, or a weight out of range.
         """
         k = check_k(k)
-        if any(not 0 <= weight <= 1 for weight in weights):
-            raise DataError(f"The direct weights {list(weights)} must lie between 0 and 1. Give shares of the log score.")
-        return self._rank(histories, k, tuple(float(weight) for weight in weights), None, progress)
+        if any(not 0 <= one.direct <= 1 or not 0 <= one.memory < np.inf for one in weights):
+            raise DataError(f"Of the weights {list(weights)} `direct` must lie between 0 and 1 and `memory` must not be negative.")
+        return self._rank(histories, k, tuple(weights), None, progress)
 
     def _rank(
         self,
         histories: Histories,
         k: int,
-        weights: tuple[float, ...],
+        weights: tuple[FusionWeights, ...],
         allowed: Mask | None,
         progress: Progress | None = None,
         explain: bool = False,

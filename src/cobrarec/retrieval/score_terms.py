@@ -2,6 +2,7 @@
 
 from cobrarec.config import RetrievalConfig
 from cobrarec.model.cobra import Cobra
+from cobrarec.retrieval.list_engine import FusionWeights
 
 DEFAULT_DIRECT_WEIGHT = 0.5
 """Share of the direct query where no weight was chosen: half and half."""
@@ -12,16 +13,17 @@ def has_direct_query(model: Cobra) -> bool:
     return model.direct_head is not None
 
 
-def direct_weight(model: Cobra, config: RetrievalConfig) -> float:
-    """Share of the direct query's log-probability in a log score; 0 where the model has no direct query."""
-    if not has_direct_query(model):
-        return 0.0
-    return DEFAULT_DIRECT_WEIGHT if config.direct_weight is None else config.direct_weight
+def fusion_weights(model: Cobra, has_memory: bool, config: RetrievalConfig) -> FusionWeights:
+    """The weights in force: none for a part that is not there; of a memory also none where no weight was chosen."""
+    direct = DEFAULT_DIRECT_WEIGHT if config.direct_weight is None else config.direct_weight
+    return FusionWeights(direct if has_direct_query(model) else 0.0, (config.memory_weight or 0.0) if has_memory else 0.0)
 
 
-def score_formula(config: RetrievalConfig, weight: float) -> str:
-    """Which terms make a score, in words; `weight` is that of the direct query."""
+def score_formula(config: RetrievalConfig, weights: FusionWeights) -> str:
+    """Which terms make a score, in words."""
     domain = {"bucket": "the items of its ID", "candidates": "its beam's candidates", "all": "all candidates"}
     phi = f"softmax over {domain[config.similarity_softmax]}"
     phi = f"{phi}, of the best ID alone" if config.fusion == "top-id" else f"softmax over beams x {phi}"
-    return phi if weight == 0 else f"({phi})^{1 - weight:g} x P(item | direct query)^{weight:g}"
+    if weights.direct:
+        phi = f"({phi})^{1 - weights.direct:g} x P(item | direct query)^{weights.direct:g}"
+    return f"{phi} x (1 + 10 x transition count)^{weights.memory:g}" if weights.memory else phi

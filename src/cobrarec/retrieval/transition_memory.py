@@ -17,6 +17,8 @@ from scipy import sparse
 from cobrarec.data.interactions import Histories
 from cobrarec.semantic_ids.collaborative import transitions
 
+COUNT_SCALE = 10.0
+"""A fused log score gains log(1 + this x the counted score)."""
 _PAIRS_PER_PART = 20_000_000  # transitions counted at once: about 500 MB
 
 
@@ -61,6 +63,17 @@ class TransitionMemory:
     def scores(self, histories: Histories) -> sparse.csr_array:
         """`[num_users, num_items]`, float64, all stored values above zero; items of the history are scored like any other."""
         return sparse.csr_array(self._weights(histories) @ self.counts)
+
+    def log_scores_at(self, histories: Histories, users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """log(1 + 10 x score) of each pair (user, row): what a fused log score gains with weight 1; 0 where nothing was counted."""
+        scores = self.scores(histories)
+        scores.sort_indices()
+        known = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr)) * self.num_items + scores.indices
+        if not len(known):
+            return np.zeros(len(rows))
+        wanted = users * self.num_items + rows
+        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[place] == wanted, np.log1p(COUNT_SCALE * scores.data[place]), 0.0)
 
     def best_predecessors(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each of the rows `listed` the item of the history (oldest first) that adds most to its score, the latest of equals.
