@@ -68,7 +68,7 @@ def test_replacing_every_test_item_changes_nothing_but_the_test_metrics(tmp_path
 
 
 def test_replacing_every_validation_item_too_changes_no_weight_code_or_count(tmp_path):
-    config = small_config(training={"patience": 0}, retrieval={"direct_weight": 0.5})
+    config = small_config(training={"patience": 0}, retrieval={"direct_weight": 0.5, "memory_weight": 0.8})
     interactions = small_world()[1]
     other = replaced(interactions, (1, 2))
     first, second = fitted(tmp_path / "first", interactions, config), fitted(tmp_path / "second", other, config)
@@ -78,7 +78,7 @@ def test_replacing_every_validation_item_too_changes_no_weight_code_or_count(tmp
 
 def test_replacing_a_training_item_is_seen(tmp_path):
     """The control: the comparison above can fail."""
-    config = small_config(training={"patience": 0, "num_epochs": 1}, retrieval={"direct_weight": 0.5})
+    config = small_config(training={"patience": 0, "num_epochs": 1}, retrieval={"direct_weight": 0.5, "memory_weight": 0.8})
     interactions = small_world()[1]
     first = fitted(tmp_path / "first", interactions, config)
     second = fitted(tmp_path / "second", replaced(interactions, (3,)), config)
@@ -98,7 +98,7 @@ def later_replaced(interactions: pa.Table, start: int) -> pa.Table:
 
 @pytest.mark.parametrize("what", ["test", "validation and test"])
 def test_a_split_by_time_learns_nothing_from_what_comes_later(tmp_path, what):
-    fixed = {"training": {"patience": 0}, "retrieval": {"direct_weight": 0.5}} if what != "test" else {}
+    fixed = {"training": {"patience": 0}, "retrieval": {"direct_weight": 0.5, "memory_weight": 0.8}} if what != "test" else {}
     config, interactions = small_config(data={"split": "time:0.9"}, **fixed), small_world()[1]
     first = fitted(tmp_path / "first", interactions, config)
     cuts = load_prepared(RunFolder(first)).split.cut_times

@@ -33,11 +33,13 @@ def test_table2_has_the_rows_seeds_and_protocols_that_it_should():
     _, table2 = load_definition("table2")
     assert table2.datasets == ("beauty", "toys", "sports", "steam100k")
     three = [name for name, row in table2.rows.items() if row.seeds == 3]
-    assert three == ["cobra", "sasrec"]
+    assert three == ["cobra-memory", "cobra", "sasrec"]
     for model in ("cobra", "sasrec", "counts"):
         assert table2.protocols_of(model, "beauty") == list(PROTOCOLS)
         assert table2.protocols_of(model, "toys") == ["masked"]
-    assert table2.config_of("cobra") == Config()
+    assert table2.config_of("cobra-memory") == Config()
+    assert table2.run_of("cobra") == "cobra-memory"
+    assert table2.config_of("cobra").retrieval.memory_weight == 0
     assert table2.config_of("cobra-paper") == load_config("paper-amazon")
     cascade = table2.config_of("cobra-cascade").model
     assert (cascade.direct_query, cascade.item_evidence) == (False, "off")

@@ -66,7 +66,7 @@ def test_unmasked_lists_may_hold_the_history(run):
 
 def test_the_direct_share_counts_the_hits_that_the_direct_query_has_too(run):
     prepared, recommender = run
-    test, own = prepared.split.test, served(recommender, "masked").with_settings(direct_weight=0.0, num_beams=5)
+    test, own = prepared.split.test, served(recommender, "masked").with_settings(direct_weight=0.0, memory_weight=0.0, num_beams=5)
     lists = rank(own, test, Silent())
     alone = rank(own.with_settings(direct_weight=1.0), test, Silent(), 10)
     targets = test.target_rows.tolist()
