@@ -45,6 +45,25 @@ MUTATIONS = {
         "place[:, None] < place - 1,",
         "model/test_decoder.py::test_no_token_sees_a_later_one",
     ),
+    # ---- times and memory
+    "the memory is chosen but not added": Mutation(
+        "retrieval/list_search.py",
+        "log_scores = log_scores + weights.memory * found.log_memory",
+        "log_scores = log_scores + 0 * found.log_memory",
+        "retrieval/test_list_search.py::test_a_memory_adds_the_log_of_its_counts_to_the_items_of_the_beams[0.3]",
+    ),
+    "the memory reads other users' counts": Mutation(
+        "retrieval/transition_memory.py",
+        "wanted = users * self.num_items + rows",
+        "wanted = users * 0 + rows",
+        "retrieval/test_transition_memory.py::test_a_log_score_gains_the_log_of_ten_times_the_count_and_nothing_where_none_was_counted",
+    ),
+    "later months are taken for what training never saw": Mutation(
+        "model/cobra.py",
+        'batch.month.minimum(self.get_buffer("last_month"))',
+        "batch.month",
+        "model/test_cobra.py::test_months_after_training_are_read_as_the_last_month_of_training",
+    ),
     # ---- order
     "scores are hardly rounded before they are ordered": Mutation(
         "retrieval/ordering.py",
