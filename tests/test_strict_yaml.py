@@ -3,7 +3,7 @@ import yaml
 
 from cobrarec.config import load_config
 from cobrarec.errors import ConfigError
-from cobrarec.strict_yaml import load_yaml
+from cobrarec.strict_yaml import load_yaml, read_yaml
 
 
 def test_what_stands_once_is_read_as_yaml_reads_it():
@@ -21,3 +21,14 @@ def test_a_configuration_with_such_a_key_is_refused_by_name(tmp_path):
     (tmp_path / "twice.yaml").write_text("model:\n  dim: 64\n  dim: 32\n")
     with pytest.raises(ConfigError, match="'dim' stands twice"):
         load_config(tmp_path / "twice.yaml")
+
+
+def test_a_file_that_is_missing_is_told_in_the_callers_words_and_a_broken_one_by_name(tmp_path):
+    (tmp_path / "good.yaml").write_text("a: 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    assert read_yaml(tmp_path / "good.yaml", "none") == {"a": 1}
+    for missing in (tmp_path / "nowhere.yaml", tmp_path):
+        with pytest.raises(ConfigError, match="give another"):
+            read_yaml(missing, "give another")
+    with pytest.raises(ConfigError, match="broken.yaml is not readable YAML"):
+        read_yaml(tmp_path / "broken.yaml", "none")

@@ -13,7 +13,7 @@ from cobrarec.config_baselines import ContentConfig, CountsConfig, MemoryConfig
 from cobrarec.config_errors import explain
 from cobrarec.config_section import Section, Share, keys_of
 from cobrarec.errors import ConfigError
-from cobrarec.strict_yaml import load_yaml
+from cobrarec.strict_yaml import read_yaml
 
 
 class DataConfig(Section):
@@ -328,12 +328,7 @@ def load_config(source: str | Path) -> Config:
     """Read a YAML file of settings, or the packaged configuration of that name; what it does not name keeps its default."""
     packaged = packaged_configs()
     path = packaged.get(str(source), Path(source))
-    try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"No configuration {path}. Give a YAML file or one of the packaged names: {', '.join(packaged)}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, f"No configuration {path}. Give a YAML file or one of the packaged names: {', '.join(packaged)}.")
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, expected sections such as `model:` with settings below them.")
     return parse_config(values or {}, str(source))

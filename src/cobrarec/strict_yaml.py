@@ -1,8 +1,11 @@
 """YAML whose keys stand once: of two the last would win in silence."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from cobrarec.errors import ConfigError
 
 _SafeLoader: Any = yaml.SafeLoader
 
@@ -21,3 +24,21 @@ class _UniqueKeys(_SafeLoader):  # type: ignore[misc]
 def load_yaml(text: str) -> Any:
     """What the text says; raises yaml.YAMLError where it is no YAML or a key stands twice."""
     return yaml.load(text, _UniqueKeys)
+
+
+def read_yaml(path: Path, missing: str) -> Any:
+    """What the file says.
+
+    Args:
+        path: the file.
+        missing: the sentence for the user where there is none.
+
+    Raises:
+        ConfigError: there is no such file, or it is no YAML whose keys stand once.
+    """
+    try:
+        return load_yaml(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(missing) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None

@@ -3,7 +3,7 @@ import pytest
 import torch
 from reference_retrieval import random_codes
 
-from cobrarec.retrieval.item_index import ExactIndex, nearest_per_pair
+from cobrarec.retrieval.item_index import ExactIndex, nearest_in_history, nearest_per_pair
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 NONE = torch.zeros(0, dtype=torch.int64)
@@ -107,3 +107,9 @@ def test_equal_scores_at_the_cut_go_by_the_ties_rank():
     for pair in (0, 1):
         own = found.rows[found.pairs == pair].numpy()
         assert found.rows[kept & (found.pairs == pair)].item() == own[np.argmin(tie_ranks[own])]
+
+
+def test_the_nearest_item_of_a_history_has_the_largest_cosine_and_is_the_latest_of_equals():
+    unit = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [0.0, 1.0]])
+    assert nearest_in_history(unit, np.array([0, 1, 3]), np.array([2, 0, 1])).tolist() == [3, 0, 3]
+    assert nearest_in_history(unit, np.array([3, 1, 0]), np.array([2])).tolist() == [1]

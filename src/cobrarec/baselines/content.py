@@ -20,6 +20,7 @@ from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.progress import Progress
+from cobrarec.retrieval.item_index import nearest_in_history
 from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
@@ -106,9 +107,7 @@ class ContentNeighbors:
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the row of the history with the nearest text, the latest of equals."""
-        latest_first = history[::-1].copy()
-        cosines = self.unit[torch.from_numpy(listed)] @ self.unit[torch.from_numpy(latest_first)].T
-        return latest_first[cosines.argmax(1).numpy()]
+        return nearest_in_history(self.unit, history, listed)
 
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
         """The k items of the nearest texts, for every history."""

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from cobrarec.config import Config, dump_config, load_config, parse_config
@@ -14,7 +13,7 @@ from cobrarec.config_section import Section
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.datasets import scaled_config
 from cobrarec.experiments.protocols import Protocol
-from cobrarec.strict_yaml import load_yaml
+from cobrarec.strict_yaml import read_yaml
 
 
 class Row(Section):
@@ -95,12 +94,7 @@ def load_definition(source: str | Path) -> tuple[str, Definition]:
     """
     packaged = packaged_definitions()
     path = packaged.get(str(source), Path(source))
-    try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"No experiment {source}. Give one of {', '.join(packaged)}, or a YAML file of the same form.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, f"No experiment {source}. Give one of {', '.join(packaged)}, or a YAML file of the same form.")
     try:
         definition = Definition.model_validate(values)
     except ValidationError as error:

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from cobrarec.data.catalog import Catalog
 from cobrarec.data.splits import HeldOut
-from cobrarec.errors import UserError
 from cobrarec.evaluation.evaluate import widened
 from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.experiments.protocols import Protocol, masking_of
 from cobrarec.experiments.records import Ranks
 from cobrarec.progress import Progress
+from cobrarec.retrieval import score_terms
+from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_results import KS
 
@@ -64,11 +65,8 @@ def ranks_of(lists: Rows, test: HeldOut, catalog: Catalog, config_hash: str) -> 
 
 
 def has_direct_query(recommender: Recommender) -> bool:
-    """Whether the recommender's network has a direct query; rankers without a network, which refuse to name a model, have none."""
-    try:
-        return getattr(recommender.model, "direct_head", None) is not None
-    except UserError:
-        return False
+    """Whether the recommender's network has a direct query; rankers without a network have none."""
+    return isinstance(recommender.engine, ListSearch) and score_terms.has_direct_query(recommender.model)
 
 
 def direct_share(recommender: Recommender, test: HeldOut, lists: Rows, progress: Progress) -> float | None:

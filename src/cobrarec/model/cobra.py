@@ -298,16 +298,16 @@ class Cobra(nn.Module):
     def _tokens(self, batch: Batch, vectors: Float[Tensor, "batch length dim"] | None) -> Float[Tensor, "batch length types dim"]:
         """Codes, then the vector, of every item."""
         level = torch.arange(self.num_levels, device=batch.rows.device)
-        parts = [self.code_embedding(self.tables.codes[batch.rows] + level * self.tables.codebook_size)]
-        if vectors is not None:
-            parts.append(dropout(vectors, self.config.item.embedding_dropout, self.training)[:, :, None])
-        tokens = torch.cat(parts, 2)
+        others = self.code_embedding(self.tables.codes[batch.rows] + level * self.tables.codebook_size)
+        if vectors is None:
+            others, last = others[:, :, :-1], others[:, :, -1]
+        else:
+            last = dropout(vectors, self.config.item.embedding_dropout, self.training)
         month = None if batch.month is None else batch.month.minimum(self.get_buffer("last_month"))
         for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, month)):
             if embedding is not None:
-                times = embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
-                tokens = torch.cat([tokens[:, :, :-1], tokens[:, :, -1:] + times[:, :, None]], 2)
-        return tokens
+                last = last + embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
+        return torch.cat([others, last[:, :, None]], 2)
 
 
 def _take(vectors: Tensor, index: Tensor) -> Tensor:

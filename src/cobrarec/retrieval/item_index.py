@@ -134,6 +134,15 @@ class ExactIndex:
         return twin
 
 
+def nearest_in_history(
+    unit: Float[Tensor, "num_items dim"], history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """For each of the rows `listed` the row of the history (oldest first) with the largest cosine, the latest of equals."""
+    latest_first = history[::-1].copy()
+    cosines = unit[torch.from_numpy(listed).to(unit.device)] @ unit[torch.from_numpy(latest_first).to(unit.device)].T
+    return latest_first[cosines.argmax(1).cpu().numpy()]
+
+
 def nearest_per_pair(candidates: Candidates, scores: Float[Tensor, " num_candidates"], num_nearest: int) -> Bool[Tensor, " num_candidates"]:
     """True at the `num_nearest` best scores of each pair, -inf never; equal scores go by place, which follows the ties' hash."""
     order = torch.argsort(scores, descending=True, stable=True)

@@ -25,7 +25,7 @@ from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, be
 from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
 from cobrarec.retrieval.found import Found
 from cobrarec.retrieval.generating import generating
-from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex
+from cobrarec.retrieval.item_index import Candidates, ExactIndex, ItemIndex, nearest_in_history
 from cobrarec.retrieval.list_engine import FusionWeights, Mask, Request
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, log_scores_of_keys, order_keys
 from cobrarec.retrieval.recommendations import BEAM, FILL, TERMS, Explanations, RankedLists
@@ -128,9 +128,7 @@ class ListSearch:
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the row of the history whose vector has the largest cosine with it, the latest of equals."""
-        latest_first = torch.from_numpy(history[::-1].copy()).to(self.device)
-        cosines = self.items.unit[torch.from_numpy(listed).to(self.device)] @ self.items.unit[latest_first].T
-        return history[::-1][cosines.argmax(1).cpu().numpy()]
+        return nearest_in_history(self.items.unit, history, listed)
 
     def _lists(self, histories: Histories, request: Search, num_beams: int, normalizers: Normalizers | None) -> list[RankedLists]:
         removed = RemovedItems.none(self.device)
