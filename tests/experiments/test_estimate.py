@@ -45,7 +45,7 @@ def test_earlier_records_give_the_time(small, tmp_path):
 
 
 def test_runs_that_are_trained_already_cost_their_evaluation_alone(small, tmp_path):
-    (tmp_path / "ring/cascade/seed-0/artifact").mkdir(parents=True)
+    (tmp_path / f"ring/cascade-{small.hash_of('cascade')[:8]}/seed-0/artifact").mkdir(parents=True)
     assert "0 to train, about 1 min" in lines(small, None, [], tmp_path)[1]
 
 

@@ -5,7 +5,7 @@ import pytest
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.plan import Job, RunName, Selection, plan_jobs, runs_of, still_to_do
-from small_experiment import write_definition
+from small_experiment import WITHOUT_DIRECT, write_definition
 
 
 @pytest.fixture
@@ -50,13 +50,24 @@ def test_variants_ensembles_and_shuffled_ties_name_their_runs(small):
     def runs(model, seed=0, protocol="masked"):
         return runs_of(Job("ring", model, seed, protocol, "hash"), small)
 
-    assert runs("whole", 1) == [RunName("ring", "whole", 1, False)]
-    assert runs("sharp") == [RunName("ring", "whole", 0, False)]
-    assert runs("mixed", 1) == [RunName("ring", "whole", 1, False), RunName("ring", "cascade", 0, False)]
+    whole, cascade = small.hash_of("whole"), small.hash_of("cascade")
+    assert runs("whole", 1) == [RunName("ring", "whole", 1, False, whole)]
+    assert runs("sharp") == [RunName("ring", "whole", 0, False, whole)]
+    assert runs("mixed", 1) == [RunName("ring", "whole", 1, False, whole), RunName("ring", "cascade", 0, False, cascade)]
     (shuffled,) = runs("whole", 1, "masked-shuffled-ties")
-    assert shuffled.folder(Path("out")) == Path("out/ring/whole/seed-1-shuffled-ties")
-    assert runs("whole", 0)[0].folder(Path("out")) == Path("out/ring/whole/seed-0")
+    assert shuffled.folder(Path("out")) == Path(f"out/ring/whole-{whole[:8]}/seed-1-shuffled-ties")
+    assert runs("whole", 0)[0].folder(Path("out")) == Path(f"out/ring/whole-{whole[:8]}/seed-0")
     assert runs("whole", 0, "unmasked") == runs("whole", 0)
+
+
+def test_rows_of_one_name_share_a_run_only_under_the_same_settings_and_scale(small, tmp_path):
+    changed = load_definition(write_definition(tmp_path / "changed", {"whole": {"settings": WITHOUT_DIRECT}}))[1]
+    names = [
+        runs_of(Job("ring", "whole", 0, "masked", "hash"), *of)[0].folder(Path("out"))
+        for of in ((small,), (small, None), (changed,), (small, 0.5))
+    ]
+    assert names[0] == names[1]
+    assert len(set(names)) == 3
 
 
 def test_what_is_recorded_under_the_same_settings_is_not_done_again(small):

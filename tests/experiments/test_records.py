@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -29,6 +30,17 @@ def test_another_process_may_add_in_between(tmp_path):
     second.add(record("counts", 0.1), some_ranks())
     first.add(record("sasrec", 0.1), some_ranks())
     assert [one["model"] for one in first.records()] == ["cobra", "counts", "sasrec"]
+
+
+def test_no_record_is_lost_where_several_write_at_once(tmp_path):
+    def write(model: str) -> None:
+        results = Results(tmp_path, "table2")
+        for seed in range(15):
+            results.add(record(model, 0.1, seed=seed), some_ranks())
+
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, "abcd"))
+    assert len(Results(tmp_path, "table2").records()) == 60
 
 
 def test_the_key_tells_settings_seeds_and_protocols_apart():

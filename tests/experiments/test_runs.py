@@ -15,7 +15,7 @@ from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.run_folder import RunFolder, table_hash
 from small_experiment import tied_world, write_definition
 
-NAME = RunName("ring", "whole", 0, False)
+NAME = RunName("ring", "whole", 0, False, "0123456789abcdef")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_run_that_was_cut_off_goes_on_and_its_time_adds_up(runs, monkeypatch):
 
 
 def test_shuffled_ties_make_a_run_of_their_own_from_the_shuffled_table(runs):
-    name = RunName("ring", "whole", 1, True)
+    name = RunName("ring", "whole", 1, True, "0123456789abcdef")
     run = runs.trained(name)
     shuffled = with_shuffled_ties(tied_world()[1], 1)
     assert RunFolder(name.folder(runs.out)).identity["interactions"] == table_hash(shuffled)

@@ -29,7 +29,7 @@ class Experiment:
     data: Path = Path("data")
     """Folder with one folder per data set, each with items.parquet and interactions.parquet."""
     out: Path | None = None
-    """Folder of the runs; where not given runs/experiments/NAME."""
+    """Folder of the runs, which experiments can share; where not given runs/experiments."""
     results: Path | None = None
     """Folder of the records; where not given docs/results, with --scale a folder below --out."""
     datasets: str = ""

@@ -50,7 +50,7 @@ def plan_lines(
     for dataset, model in dict.fromkeys((job.dataset, job.model) for job in jobs):
         asked = [job for job in jobs if (job.dataset, job.model) == (dataset, model)]
         left = [job for job in todo if (job.dataset, job.model) == (dataset, model)]
-        names = dict.fromkeys(name for job in left for name in runs_of(job, definition))
+        names = dict.fromkeys(name for job in left for name in runs_of(job, definition, scale))
         new = [name for name in names if name not in told and not (name.folder(out) / "artifact").exists()]
         told |= set(new)
         num_users = pc.count_distinct(tables[dataset].interactions["user_id"]).as_py()

@@ -50,10 +50,11 @@ class RunName:
     model: str
     seed: int
     shuffled: bool
+    config_hash: str
 
     def folder(self, out: Path) -> Path:
-        """Its run folder below `out`."""
-        return out / self.dataset / self.model / f"seed-{self.seed}{'-shuffled-ties' * self.shuffled}"
+        """Its run folder below `out`; rows of the same name and settings share it, also those of several experiments."""
+        return out / self.dataset / f"{self.model}-{self.config_hash[:8]}" / f"seed-{self.seed}{'-shuffled-ties' * self.shuffled}"
 
 
 def plan_jobs(definition: Definition, selection: Selection) -> list[Job]:
@@ -82,13 +83,14 @@ def plan_jobs(definition: Definition, selection: Selection) -> list[Job]:
     return jobs
 
 
-def runs_of(job: Job, definition: Definition) -> list[RunName]:
+def runs_of(job: Job, definition: Definition, scale: float | None = None) -> list[RunName]:
     """The trainings that a job's lists come from: one, or one per member of an ensemble (seed 0 of a member without that seed)."""
     members = definition.rows[job.model].ensemble or (job.model,)
     names = []
     for member in members:
         seed = job.seed if job.seed < definition.rows[member].seeds or member == job.model else 0
-        names.append(RunName(job.dataset, definition.run_of(member), seed, shuffles_ties(job.protocol)))
+        model = definition.run_of(member)
+        names.append(RunName(job.dataset, model, seed, shuffles_ties(job.protocol), definition.hash_of(model, scale)))
     return names
 
 

@@ -1,7 +1,10 @@
 """Results: the records of an experiment in one JSON file, and beside them the rank of every test user's target."""
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,15 +76,26 @@ class Results:
         return records
 
     def add(self, record: Record, ranks: Ranks) -> None:
-        """Write the ranks, then the record; the file is read anew, so that another process may add to it in between."""
+        """Write the ranks, then the record; several processes may add to one file."""
         ranks.save(self.ranks_path(record))
-        others = self.records()
-        same = [place for place, one in enumerate(others) if key_of(one) == key_of(record)]
-        if same:
-            others[same[0]] = record
-        else:
-            others.append(record)
-        write_text(self.path, json.dumps(others, indent=1, ensure_ascii=False) + "\n")
+        with self._alone():
+            others = self.records()
+            same = [place for place, one in enumerate(others) if key_of(one) == key_of(record)]
+            if same:
+                others[same[0]] = record
+            else:
+                others.append(record)
+            write_text(self.path, json.dumps(others, indent=1, ensure_ascii=False) + "\n")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder's lock, so that no other process reads or writes the records meanwhile."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def ranks_path(self, record: Mapping[str, Any]) -> Path:
         """File of the ranks that belong to a record."""

@@ -29,6 +29,8 @@ from cobrarec.run_results import KS, held_out_of
 
 PUBLIC_RESULTS = Path("docs/results")
 """Where the records of whole experiments lie."""
+RUNS = Path("runs/experiments")
+"""Where trained runs lie; experiments share those that they have in common."""
 
 
 def run_experiment(
@@ -70,7 +72,7 @@ def run_experiment(
 def places(name: str, selection: Selection) -> tuple[Path, Path]:
     """Folder of the runs and folder of the records; those of a scaled experiment are apart from those of whole ones."""
     scale = selection.scale
-    out = selection.out or Path("runs/experiments") / (name if scale is None else f"{name}-scale-{scale:g}")
+    out = selection.out or (RUNS if scale is None else RUNS / f"scale-{scale:g}")
     results = selection.results or (PUBLIC_RESULTS if scale is None else out / "results")
     if scale is not None and results.resolve() == PUBLIC_RESULTS.resolve():
         raise ConfigError(f"--scale makes records that do not belong into {PUBLIC_RESULTS}; give another folder with --results.")
@@ -79,7 +81,7 @@ def places(name: str, selection: Selection) -> tuple[Path, Path]:
 
 def make_record(job: Job, definition: Definition, runs: Runs) -> tuple[Record, Ranks]:
     """Train what a record needs and measure it."""
-    trained = [runs.trained(name) for name in runs_of(job, definition)]
+    trained = [runs.trained(name) for name in runs_of(job, definition, runs.selection.scale)]
     made = _ensemble_lists if definition.rows[job.model].ensemble else _own_lists
     lists, facts = made(job, definition, runs, trained)
     prepared, selection = trained[0].prepared, runs.selection

@@ -14,11 +14,12 @@ from cobrarec.artifact_manifest import write_text
 from cobrarec.config import RunOptions
 from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import Definition
-from cobrarec.experiments.measures import has_direct_query, served
+from cobrarec.experiments.measures import served
 from cobrarec.experiments.plan import RunName, Selection
 from cobrarec.experiments.protocols import Protocol, with_shuffled_ties
 from cobrarec.prepared import Prepared, load_prepared
 from cobrarec.progress import Progress
+from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_folder import RunFolder, read_json
 from cobrarec.run_results import choose_weights
@@ -76,7 +77,7 @@ class Runs:
         recommender, row = run.recommender, self.definition.rows[model]
         if row.of is not None:
             recommender = recommender.with_settings(**{**row.settings.get("retrieval", {}), "fill": False})
-        if row.of is not None and has_direct_query(recommender):
+        if row.of is not None and isinstance(recommender.engine, ListSearch):
             prepared = dataclasses.replace(run.prepared, config=self.definition.config_of(model, self.selection.scale))
             weights = choose_weights(prepared, recommender, self.progress)
             recommender = recommender.with_settings(direct_weight=weights.direct, memory_weight=weights.memory)
