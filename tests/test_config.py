@@ -100,6 +100,7 @@ def test_the_paper_is_packaged_as_the_paper_has_it():
     assert (config.model.item.text_encoder.num_layers, config.model.item.text_encoder.max_tokens) == (1, 64)
     switches = (config.model.direct_query, config.model.dense_skip, config.model.item_bias, config.model.learned_temperature)
     assert switches == (False, False, False, False)
+    assert not config.model.identity_heads
     assert config.model.item_evidence == "off"
     assert config.loss.dense_negatives == "batch"
     assert config.model.temperature == pytest.approx(1 / 16)

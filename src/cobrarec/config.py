@@ -150,7 +150,7 @@ class DecoderConfig(Section):
 
 
 class ModelConfig(Section):
-    """The model. With `direct_query`, `item_evidence`, `dense_skip` and `item_bias` off it is the paper's."""
+    """The model. With `direct_query`, `item_evidence`, `dense_skip`, `identity_heads` and `item_bias` off it is the paper's."""
 
     dim: int = Field(default=128, ge=2)
     """Width of the decoder and of the item vectors."""
@@ -171,6 +171,8 @@ class ModelConfig(Section):
     """Centroids kept per ID where the sum over its items is approximated."""
     dense_skip: bool = True
     """Add the state at the last vector token, through a matrix that starts as identity, to the dense query's state."""
+    identity_heads: bool = True
+    """The heads that make the dense and the direct query start as identity: the first prediction is the last item's own vector."""
     item_bias: bool = True
     """A trained bias per item and query, added to the similarities."""
     temperature: float = Field(default=1 / 14, gt=0)

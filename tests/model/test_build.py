@@ -33,10 +33,18 @@ def test_the_first_weights_are_those_of_the_recipe():
     model = small_model(1, stirred=False)
     assert model.dense_temperature.item() == pytest.approx(1 / 14)
     assert not model.code_heads[0].weight.any()
-    assert torch.equal(model.skip.weight, torch.eye(16))
+    for identity in (model.skip.weight, model.dense_head.weight, model.direct_head.weight):
+        assert torch.equal(identity, torch.eye(16))
+    assert not model.dense_head.bias.any()
     assert model.evidence_gain.tolist() == [1.0]
     assert not model.decoder.relative_bias.weight.any()
     assert not model.dense_bias.any()
+
+
+def test_identity_heads_are_a_switch():
+    model = small_model(1, stirred=False, identity_heads=False)
+    assert not torch.equal(model.dense_head.weight, torch.eye(16))
+    assert torch.equal(model.skip.weight, torch.eye(16))
 
 
 def test_weights_are_read_back_into_a_new_model():

@@ -57,11 +57,11 @@ class Cobra(nn.Module):
         self.day_gap_embedding = _zero_embedding(NUM_DAY_GAPS, dim) if config.decoder.day_gap else None
         self.month_embedding = _zero_embedding(NUM_MONTHS, dim) if config.decoder.month else None
         self.register_buffer("last_month", torch.tensor(NUM_MONTHS - 1))
-        self.dense_head = _identity_linear(dim) if config.use_dense else None
+        self.dense_head = _query_head(config) if config.use_dense else None
         self.skip = nn.Linear(dim, dim, bias=False) if config.use_dense and config.dense_skip and num_levels else None
         if self.skip is not None:
             nn.init.eye_(self.skip.weight)
-        self.direct_head = _identity_linear(dim) if config.use_dense and config.direct_query else None
+        self.direct_head = _query_head(config) if config.use_dense and config.direct_query else None
         self.dense_scale = nn.Parameter(torch.tensor(1 / config.temperature), requires_grad=config.learned_temperature)
         self.direct_scale = nn.Parameter(torch.tensor(1 / config.temperature), requires_grad=config.learned_temperature)
         self.dense_bias = nn.Parameter(torch.zeros(item_encoder.num_items), requires_grad=config.item_bias)
@@ -315,11 +315,12 @@ def _take(vectors: Tensor, index: Tensor) -> Tensor:
     return vectors.index_select(0, index.flatten()).view(*index.shape, -1)
 
 
-def _identity_linear(dim: int) -> nn.Linear:
-    """Starts as identity: item vectors pass the decoder's residual stream, so that at first the last item's neighbors are predicted."""
-    linear = nn.Linear(dim, dim)
-    nn.init.eye_(linear.weight)
-    nn.init.zeros_(linear.bias)
+def _query_head(config: ModelConfig) -> nn.Linear:
+    """From a state to a query. As identity: item vectors pass the residual stream, so the last item's neighbors come first at the start."""
+    linear = nn.Linear(config.dim, config.dim)
+    if config.identity_heads:
+        nn.init.eye_(linear.weight)
+        nn.init.zeros_(linear.bias)
     return linear
 
 
