@@ -51,6 +51,12 @@ def test_published_figures_are_rings_where_there_are_any(picture):
     assert len(named(picture, "circle", "published")) == 2
 
 
+def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):
+    results = Results(tmp_path, "table2")
+    results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", "hash of cobra"))
+    assert "published" not in render_picture(results, table2.model_copy(update={"beside_papers": False})).partition("</style>")[2]
+
+
 def test_everything_lies_inside_the_view_box(picture):
     height = float(picture.get("viewBox").split()[3])
     for element in picture.iter():

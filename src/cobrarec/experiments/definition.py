@@ -42,6 +42,8 @@ class Definition(Section):
     """Name of a model: how it is made."""
     compared: str | None = None
     """The row that the tables compare all others with."""
+    beside_papers: bool = False
+    """Whether tables and picture show what the papers report, too."""
 
     def config_of(self, model: str, scale: float | None = None) -> Config:
         """The resolved settings of a row that is no ensemble; raises ConfigError where they cannot be."""

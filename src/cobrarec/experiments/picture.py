@@ -34,7 +34,8 @@ def render_picture(results: Results, definition: Definition) -> str | None:
         return None
     parts, top = [], 0
     for dataset, summaries in panels.items():
-        papers = [(f"{one.name}, published", values[METRIC]) for one in PUBLISHED if (values := one.metrics(dataset)) is not None]
+        published = PUBLISHED if definition.beside_papers else ()
+        papers = [(f"{one.name}, published", values[METRIC]) for one in published if (values := one.metrics(dataset)) is not None]
         parts.append(tag("g", _panel(dataset, summaries, papers), transform=f"translate(0 {top})"))
         top += ABOVE + BELOW + ROW * (len(summaries) + len(papers))
     said = "; ".join(

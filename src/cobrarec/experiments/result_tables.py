@@ -18,7 +18,7 @@ def render_tables(results: Results, definition: Definition, published: bool = Tr
     Args:
         results: records and ranks.
         definition: gives the order of the rows and the one that is compared.
-        published: add what the papers report, which is of the whole data sets.
+        published: add what the papers report, where the definition asks for it; it is of the whole data sets.
 
     Raises:
         DataError: the results cannot be read, or ranks that are compared are of different data.
@@ -26,7 +26,7 @@ def render_tables(results: Results, definition: Definition, published: bool = Tr
     groups = summarize(results.records(), definition)
     parts = []
     for (dataset, protocol), summaries in groups.items():
-        papers = _published_rows(dataset) if published and protocol == "masked" else []
+        papers = _published_rows(dataset) if definition.beside_papers and published and protocol == "masked" else []
         users = summaries[0].records[0]["users"]
         lines = [f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]
         apart = differences(summaries, definition.compared, results)
