@@ -27,6 +27,7 @@ def test_every_command_of_the_documentation_is_there():
         "verify --artifact A",
         "demo",
         "experiment table2 --data DIR --out RUNS --results R --datasets beauty,toys --models cobra --seeds 0,1 --scale 0.1 --estimate",
+        "experiment cascade --protocols masked,unmasked --device cpu --num-threads 1",
     ],
 )
 def test_the_documented_lines_parse(words):

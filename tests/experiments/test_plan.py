@@ -29,6 +29,8 @@ def test_protocols_of_one_data_set_stay_there(small):
 def test_a_selection_takes_part_of_it(small):
     jobs = plan_jobs(small, Selection(models=("mixed", "whole"), seeds=(1,)))
     assert {(job.dataset, job.model, job.seed) for job in jobs} == {("ring", "whole", 1), ("other", "whole", 1)}
+    jobs = plan_jobs(small, Selection(datasets=("ring",), protocols=("unmasked",)))
+    assert {(job.model, job.seed, job.protocol) for job in jobs} == {("whole", 0, "unmasked"), ("whole", 1, "unmasked")}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,8 @@ def test_a_selection_takes_part_of_it(small):
         (Selection(datasets=("mars",)), "--datasets names mars"),
         (Selection(models=("nobody",)), "whole, cascade"),
         (Selection(seeds=(7,)), "--seeds 7"),
+        (Selection(seeds=(1,), models=("cascade",), protocols=("masked",)), "--seeds 1 and --protocols masked"),
+        (Selection(protocols=("alone",)), "--protocols names alone"),
         (Selection(scale=0.0), "--scale"),
         (Selection(scale=1.5), "--scale"),
     ],

@@ -73,3 +73,10 @@ def test_blobs_are_told_apart_and_reconstructed(quantizer_class: type[Quantizer]
 @pytest.mark.parametrize(("num_items", "codes"), [(2, 2), (16, 2), (24, 3), (800, 100), (1024, 128), (1_000_000, 128)])
 def test_small_catalogs_get_fewer_codes(num_items: int, codes: int) -> None:
     assert effective_codebook_size(SemanticIdsConfig(codebook_size=128, min_items_per_code=8), num_items) == codes
+
+
+@pytest.mark.parametrize(
+    ("num_items", "codes"), [(2, 2), (100, 12), (3_593, 128), (12_101, 128), (32_000, 128), (33_000, 256), (60_000, 256), (1_000_000, 1024)]
+)
+def test_without_a_given_size_large_catalogs_get_more_codes(num_items: int, codes: int) -> None:
+    assert effective_codebook_size(SemanticIdsConfig(), num_items) == codes

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from cobrarec.training.schedule import Plan, rate_factor
+from cobrarec.config import TrainingConfig
+from cobrarec.training.schedule import Plan, epochs_for, rate_factor
 
 
 def test_the_phase_runs_from_zero_to_one() -> None:
@@ -43,3 +44,12 @@ def test_the_same_number_of_steps_changes_nothing() -> None:
 
 def test_a_plan_that_ends_now_is_over() -> None:
     assert Plan(1000).with_total(400, 400).phase(400) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("num_targets", "epochs"),
+    [(0, 8), (1_000, 8), (131_000, 8), (200_000, 8), (550_000, 6), (1_000_000, 5), (5_000_000, 3), (10**9, 3)],
+)
+def test_many_targets_are_seen_less_often(num_targets: int, epochs: int) -> None:
+    assert epochs_for(TrainingConfig(), num_targets) == epochs
+    assert epochs_for(TrainingConfig(num_epochs=11), num_targets) == 11

@@ -38,6 +38,8 @@ class Experiment:
     """Only these rows, with commas between."""
     seeds: str = ""
     """Only these of the seeds that the rows have, with commas between."""
+    protocols: str = ""
+    """Only these ways of measuring (masked, unmasked, masked-shuffled-ties), with commas between."""
     scale: float | None = None
     """A share of the users and of the epochs, such as 0.1, to see that all of it works."""
     device: Device = "auto"
@@ -61,6 +63,7 @@ class Experiment:
             datasets=_names(self.datasets),
             models=_names(self.models),
             seeds=_seeds(self.seeds),
+            protocols=_names(self.protocols),
             scale=self.scale,
             device=self.device,
             num_threads=self.num_threads,

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from cobrarec.config import Config
 from cobrarec.data.tables import read_table, require_columns
 from cobrarec.errors import DataError
+from cobrarec.training.schedule import USUAL_EPOCHS
 
 FILES = ("items.parquet", "interactions.parquet")
 FEWEST_EPOCHS = 2
@@ -64,7 +65,7 @@ def scaled_tables(tables: Tables, scale: float) -> Tables:
 
 def scaled_config(config: Config, scale: float) -> Config:
     """The same share of the epochs and of the quantizer's steps; few items may collapse into few IDs, which is no fault here."""
-    epochs = config.training.num_epochs
+    epochs = config.training.num_epochs or USUAL_EPOCHS
     training = config.training.model_copy(update={"num_epochs": min(epochs, max(FEWEST_EPOCHS, round(scale * epochs)))})
     rqvae = config.semantic_ids.rqvae
     rqvae = rqvae.model_copy(update={"num_steps": max(1, round(scale * rqvae.num_steps))})

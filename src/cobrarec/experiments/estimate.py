@@ -11,6 +11,7 @@ from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import Definition
 from cobrarec.experiments.plan import Job, RunName, runs_of
 from cobrarec.experiments.records import Record
+from cobrarec.training.schedule import epochs_for
 
 SECONDS_PER_TARGET = 2.2e-4
 """Of a training with defaults on one core, whatever the catalog; with the next figure from the steps in benchmarks/README.md."""
@@ -32,7 +33,7 @@ def training_seconds(config: Config, tables: Tables) -> float:
         return seconds
     targets = max(0, tables.interactions.num_rows - NUM_HELD_OUT * num_users)
     pace = SECONDS_PER_TARGET + SECONDS_PER_TARGET_AND_ITEM * tables.items.num_rows
-    return seconds + config.training.num_epochs * targets * pace
+    return seconds + epochs_for(config.training, targets) * targets * pace
 
 
 def plan_lines(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.definition import Definition
-from cobrarec.experiments.protocols import Protocol, shuffles_ties
+from cobrarec.experiments.protocols import PROTOCOLS, Protocol, shuffles_ties
 from cobrarec.experiments.records import Record, key_of
 
 
@@ -21,6 +21,7 @@ class Selection:
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    protocols: tuple[str, ...] = ()
     scale: float | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     num_threads: int | None = None
@@ -65,6 +66,7 @@ def plan_jobs(definition: Definition, selection: Selection) -> list[Job]:
     """
     datasets = _chosen("--datasets", selection.datasets, definition.datasets)
     models = _chosen("--models", selection.models, definition.rows)
+    protocols = _chosen("--protocols", selection.protocols, PROTOCOLS)
     if selection.scale is not None and not 0 < selection.scale <= 1:
         raise ConfigError(f"--scale is {selection.scale:g}, expected a share of the users above 0 and at most 1, such as 0.1.")
     hashes = {model: definition.hash_of(model, selection.scale) for model in models}
@@ -74,12 +76,12 @@ def plan_jobs(definition: Definition, selection: Selection) -> list[Job]:
         for model in models
         for seed in range(definition.rows[model].seeds)
         for protocol in definition.protocols_of(model, dataset)
-        if not selection.seeds or seed in selection.seeds
+        if (not selection.seeds or seed in selection.seeds) and protocol in protocols
     ]
     if not jobs:
-        raise ConfigError(
-            f"Nothing is left of the experiment with --seeds {','.join(map(str, selection.seeds))}; give seeds that its rows have."
-        )
+        asked = {"--seeds": selection.seeds, "--protocols": selection.protocols}
+        given = " and ".join(f"{option} {','.join(map(str, values))}" for option, values in asked.items() if values)
+        raise ConfigError(f"Nothing is left of the experiment with {given}; give what its rows have.")
     return jobs
 
 

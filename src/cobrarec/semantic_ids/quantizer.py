@@ -1,5 +1,6 @@
 """What both quantizers have in common: vectors in, codes out, and how many codes a catalog can bear."""
 
+import math
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy.typing as npt
 
 from cobrarec.config import SemanticIdsConfig
 from cobrarec.progress import Progress
+
+USUAL_CODES = 128
+"""Codes per level of a catalog of usual size; docs/configuration.md says what the rule was taken from."""
 
 
 @runtime_checkable
@@ -42,5 +46,11 @@ class Quantizer(Protocol):
 
 
 def effective_codebook_size(config: SemanticIdsConfig, num_items: int) -> int:
-    """Codes per level for a catalog: `codebook_size`, but at most one per `min_items_per_code` items, and at least 2."""
-    return min(config.codebook_size, max(2, int(num_items / config.min_items_per_code)))
+    """Codes per level for a catalog: `codebook_size`, but at most one per `min_items_per_code` items, and at least 2.
+
+    Where the settings give none: `USUAL_CODES`, or the power of two nearest to the root of the number of items, where that is more.
+    """
+    wanted = config.codebook_size
+    if wanted is None:
+        wanted = max(USUAL_CODES, 2 ** round(math.log2(max(num_items, 1)) / 2))
+    return min(wanted, max(2, int(num_items / config.min_items_per_code)))

@@ -7,6 +7,14 @@ from where it is and reaches 1 at the new last step, so the learning rate never 
 import math
 from dataclasses import dataclass
 
+from cobrarec.config import TrainingConfig
+
+USUAL_EPOCHS = 8
+"""Epochs of a training of usual size; docs/configuration.md says what the rule was taken from."""
+USUAL_TARGETS = 200_000
+"""From here on there are fewer epochs."""
+FEWEST_EPOCHS = 3
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,3 +49,10 @@ def rate_factor(phase: float, warmup_fraction: float, final_rate_fraction: float
         return 0.02 + 0.98 * phase / warmup_fraction
     share = (phase - warmup_fraction) / (1.0 - warmup_fraction) if warmup_fraction < 1.0 else 1.0
     return final_rate_fraction + (1.0 - final_rate_fraction) * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+
+
+def epochs_for(settings: TrainingConfig, num_targets: int) -> int:
+    """The epochs of the settings, or, where these leave it open, by the rule: many targets are seen less often."""
+    if settings.num_epochs is not None:
+        return settings.num_epochs
+    return max(FEWEST_EPOCHS, round(USUAL_EPOCHS * min(1.0, (USUAL_TARGETS / max(num_targets, 1)) ** (1 / 3))))

@@ -28,7 +28,7 @@ from cobrarec.training.epoch_log import append_epoch, restore_epochs
 from cobrarec.training.interruption import interruption_deferred
 from cobrarec.training.job import JUDGED_BY, TrainingJob, TrainResult, resolve_device
 from cobrarec.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_rate
-from cobrarec.training.schedule import Plan, rate_factor
+from cobrarec.training.schedule import Plan, epochs_for, rate_factor
 from cobrarec.training.state import TrainingState, check_settings, settings_of
 from cobrarec.training.timetable import MEASURED_STEPS, Timetable
 
@@ -74,7 +74,9 @@ class Trainer:
         self._item_share = self._shares() if config.loss.logq_correction else None
         self._optimizer = build_optimizer(model.parameter_groups(), config.training)
         self._average = AveragedWeights(model, config.training.ema_decay)
-        self._settings = settings_of(config, options.seed, int(self._windows.num_targets.sum()))
+        num_targets = int(self._windows.num_targets.sum())
+        self._num_epochs = epochs_for(config.training, num_targets)
+        self._settings = settings_of(config, options.seed, num_targets)
         self._batches = self._batches_of(0)
         num_steps = self._count_steps()
         self._state = TrainingState(Plan(num_steps))
@@ -205,7 +207,7 @@ class Trainer:
             state.epoch += 1
             state.position, state.num_targets, state.seconds, state.loss_sums = 0, 0, 0.0, {}
             state.plan = self._timetable.fitted(state.plan, state.step, 0, len(self._batches), due=True)
-            is_over = state.step >= state.plan.total_steps or state.epoch >= settings.num_epochs
+            is_over = state.step >= state.plan.total_steps or state.epoch >= self._num_epochs
             state.finished = is_over or (not keeps_last and state.epochs_without_gain >= settings.patience)
             self._batches = self._batches_of(state.epoch)
             self._commit()
@@ -246,8 +248,8 @@ class Trainer:
         """Steps of all epochs; they have equally many unless single windows fill a batch."""
         settings = self._config.training
         if 2 * self._windows.num_targets.max() <= settings.targets_per_batch:
-            return settings.num_epochs * len(self._batches)
-        return sum(len(self._batches_of(epoch)) for epoch in range(settings.num_epochs))
+            return self._num_epochs * len(self._batches)
+        return sum(len(self._batches_of(epoch)) for epoch in range(self._num_epochs))
 
     def _shares(self) -> Tensor:
         counts = self._train.item_counts(self._sampling.semantic_ids.num_items)
