@@ -27,7 +27,7 @@ INTRODUCTION = """# Configuration
 Every setting, its default and its meaning. Three ways to give one, the later over the earlier:
 
 1. a YAML file, or the name of a packaged one: `--config my.yaml`, `--config paper-amazon`, `--config demo`; for what to fit also
-   `--model NAME`: `cobra` (the defaults), `sasrec`, `counts`, `content`, `popularity`;
+   `--model NAME`: `cobra` (the defaults), `sasrec`, `sasrec-text`, `tiger`, `counts`, `content`, `popularity`;
 2. an option of `fit` or `prepare`: `--model.decoder.num-layers 3` (dots between sections, hyphens within names);
 3. in Python, a `cobrarec.Config`.
 
@@ -44,6 +44,23 @@ model:
 An unknown key, a wrong type or a value out of range is refused; the message names the nearest known key. The resolved
 configuration, every field present, is saved as `config.yaml` in the run folder and in the artifact.
 """
+RULES = """## What follows the data
+
+Nothing depends on a data set's name. What is left open (`null`, `auto`) is settled by these rules:
+
+- **Codes per level**: 128; from 33,000 items on the power of two nearest to the root of their number, so that the buckets stay of one
+  order of size; never more than one per `min_items_per_code` items. On 3,600 items
+  [64 codes were worse than 128](log.md#rules-that-follow-the-data-and-settings-that-do-not-matter); the part above 33,000 is untested.
+- **Epochs**: 8; from 200,000 training targets on 8 x (200,000 / targets)^(1/3), at least 3; fewer where validation stops them
+  (`training.patience`). From the same entry, and because [8 were too many for 550,000 targets](log.md#a-million-interactions).
+- **Whole-catalog softmax of the direct query, exact evidence**: up to `model.exact_catalog_limit` items, because they scan the catalog for
+  every target; above it sampled negatives, and centroids for the evidence.
+- **Times**: read where the interactions have timestamps ([decision 10](decisions/0010-times-are-read-by-default.md)).
+- **Weights of direct query and memory**: the pair with the best NDCG@10 on validation, of 5 shares and 5 weights
+  ([decision 11](decisions/0011-a-transition-memory-in-the-fusion.md)).
+
+Width, dropout and the negatives of the dense loss are the same for all sizes.
+"""
 OPTIONS = """## Run options
 
 Where and how long to work; they are not part of the model. On the command line they are plain options (`--seed 1`), in Python
@@ -53,7 +70,7 @@ fields of `cobrarec.RunOptions`.
 
 def render() -> str:
     """Return the whole page."""
-    parts = [INTRODUCTION, "## Ranker\n\n" + _table(Config, ""), *_sections(Config, ""), OPTIONS + "\n" + _table(RunOptions, "")]
+    parts = [INTRODUCTION, RULES, "## Ranker\n\n" + _table(Config, ""), *_sections(Config, ""), OPTIONS + "\n" + _table(RunOptions, "")]
     return "\n".join(part.rstrip() + "\n" for part in parts)
 
 
