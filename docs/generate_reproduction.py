@@ -1,4 +1,5 @@
-"""Fills the tables of `reproduction.md` and draws their pictures from the records in `results`: `python docs/generate_reproduction.py`."""
+"""Fills the tables of `reproduction.md` and `README.md` and draws the pictures, from the records in `results`:
+`python docs/generate_reproduction.py`."""
 
 import re
 from pathlib import Path
@@ -6,9 +7,10 @@ from pathlib import Path
 from cobrarec.experiments.definition import load_definition, packaged_definitions
 from cobrarec.experiments.picture import render_picture
 from cobrarec.experiments.records import Results
-from cobrarec.experiments.result_tables import render_tables
+from cobrarec.experiments.result_tables import render_overview, render_tables
 
 TARGET = Path(__file__).parent / "reproduction.md"
+README = Path(__file__).parents[1] / "README.md"
 RESULTS = Path(__file__).parent / "results"
 END = "<!-- end -->"
 
@@ -16,11 +18,13 @@ END = "<!-- end -->"
 def render(page: str, folder: Path = RESULTS) -> str:
     """The page with what stands between `<!-- NAME -->` and `<!-- end -->` made anew from the records in `folder`."""
     for name in packaged_definitions():
-        marked = re.compile(rf"<!-- {re.escape(name)} -->\n.*?{END}", re.DOTALL)
-        assert len(marked.findall(page)) == 1, f"the page needs the markers of {name} once"
-        filled = f"<!-- {name} -->\n{_content(name, folder)}\n{END}"
-        page = marked.sub(lambda _, filled=filled: filled, page)
+        page = _filled(page, name, _content(name, folder))
     return page
+
+
+def render_readme(page: str, folder: Path = RESULTS) -> str:
+    """The same for the overview of `table2` in the README."""
+    return _filled(page, "table2", render_overview(Results(folder, "table2"), load_definition("table2")[1]))
 
 
 def pictures(folder: Path = RESULTS) -> dict[Path, str]:
@@ -33,6 +37,12 @@ def pictures(folder: Path = RESULTS) -> dict[Path, str]:
     return drawn
 
 
+def _filled(page: str, name: str, content: str) -> str:
+    marked = re.compile(rf"<!-- {re.escape(name)} -->\n.*?{END}", re.DOTALL)
+    assert len(marked.findall(page)) == 1, f"the page needs the markers of {name} once"
+    return marked.sub(lambda _: f"<!-- {name} -->\n{content}\n{END}", page)
+
+
 def _content(name: str, folder: Path) -> str:
     tables = render_tables(Results(folder, name), load_definition(name)[1])
     if folder / f"{name}.svg" not in pictures(folder):
@@ -43,4 +53,5 @@ def _content(name: str, folder: Path) -> str:
 if __name__ == "__main__":
     for path, picture in pictures().items():
         path.write_text(picture, encoding="utf-8")
-    TARGET.write_text(render(TARGET.read_text(encoding="utf-8")), encoding="utf-8")
+    for page, rendered in ((TARGET, render), (README, render_readme)):
+        page.write_text(rendered(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -71,6 +71,8 @@ def test_the_tables_and_pictures_of_the_reproduction_are_what_the_records_say() 
     made = generator("generate_reproduction")
     page = (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
     assert page == made.render(page), "run `python docs/generate_reproduction.py`"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == made.render_readme(readme), "run `python docs/generate_reproduction.py`"
     for path, picture in made.pictures().items():
         assert path.read_text(encoding="utf-8") == picture, "run `python docs/generate_reproduction.py`"
 
@@ -89,6 +91,9 @@ def test_records_fill_the_page_and_draw_the_picture(tmp_path: Path) -> None:
     assert "](results/table2.svg)" in page
     assert "| `cobra` | .0550 ± .0071 |" in page
     assert list(made.pictures(tmp_path)) == [tmp_path / "table2.svg"]
+    readme = made.render_readme((ROOT / "README.md").read_text(encoding="utf-8"), tmp_path)
+    assert "| `cobra` | **.1100** / **.0550** |" in readme
+    assert "| COBRA as published | .0725 / .0456 |" in readme
 
 
 def test_every_setting_is_documented() -> None:

@@ -4,7 +4,7 @@ import pytest
 from cobrarec.experiments.bootstrap import Difference
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.records import Ranks, Results
-from cobrarec.experiments.result_tables import NOTHING, difference_line, figure, render_tables, spread
+from cobrarec.experiments.result_tables import NOTHING, difference_line, figure, render_overview, render_tables, spread
 from small_experiment import record
 
 
@@ -49,8 +49,23 @@ def test_differences_stand_under_their_table(results, table2):
     assert first.endswith("better by .3691 [.3691, .3691] in NDCG@10")
 
 
+def test_the_overview_has_a_column_per_data_set_and_the_best_in_bold(results, table2):
+    results.add(record("content", 0.01, dataset="steam100k"), Ranks(np.ones(40, np.uint8), "users", "targets", "hash of content"))
+    assert render_overview(results, table2).splitlines() == [
+        "| test, recall@10 / NDCG@10 | beauty | steam100k |",
+        "|---|---|---|",
+        "| `cobra` | **.1100** / **.0550** | – |",
+        "| `counts` | .0800 / .0400 | **.0400** / **.0200** |",
+        "| `content` | – | .0200 / .0100 |",
+        "| TIGER as published | .0648 / .0384 | – |",
+        "| COBRA as published | .0725 / .0456 | – |",
+    ]
+    assert "published" not in render_overview(results, table2.model_copy(update={"beside_papers": False}))
+
+
 def test_without_records_it_says_so(tmp_path, table2):
     assert render_tables(Results(tmp_path, "table2"), table2) == NOTHING
+    assert render_overview(Results(tmp_path, "table2"), table2) == NOTHING
 
 
 def test_a_difference_is_better_worse_or_not_told_apart():

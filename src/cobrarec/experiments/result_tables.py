@@ -9,6 +9,7 @@ from cobrarec.experiments.records import Results
 from cobrarec.experiments.summaries import Summary, deviation, differences, mean, summarize
 
 HEAD = "| model | R@5 | N@5 | R@10 | N@10 | valid N@10 | direct | seeds | seconds |\n|---|---|---|---|---|---|---|---|---|"
+OVERVIEW = ("recall@10", "ndcg@10")
 NOTHING = "No records are there yet."
 
 
@@ -33,6 +34,32 @@ def render_tables(results: Results, definition: Definition, published: bool = Tr
         sentences = [difference_line(str(definition.compared), other, found) for other, found in apart.items()]
         parts.append("\n".join([*lines, *([""] if sentences else []), *sentences]))
     return "\n\n".join(parts) if parts else NOTHING
+
+
+def render_overview(results: Results, definition: Definition) -> str:
+    """One table of all data sets: recall@10 / NDCG@10 on test under the protocol `masked`, means over the seeds, the best in bold."""
+    groups = summarize(results.records(), definition)
+    columns = {dataset: found for (dataset, protocol), found in groups.items() if protocol == "masked"}
+    if not columns:
+        return NOTHING
+    rows: dict[str, dict[str, list[float]]] = {}
+    for model in definition.rows:
+        of = {dataset: one for dataset, summaries in columns.items() for one in summaries if one.model == model}
+        rows[f"`{model}`"] = {dataset: [mean(one.values(metric)) for metric in OVERVIEW] for dataset, one in of.items()}
+    for paper in PUBLISHED if definition.beside_papers else ():
+        reported = {dataset: values for dataset in columns if (values := paper.metrics(dataset)) is not None}
+        rows[f"{paper.name} as published"] = {dataset: [values[metric] for metric in OVERVIEW] for dataset, values in reported.items()}
+    best = {
+        dataset: [max(of) for of in zip(*(row[dataset] for row in rows.values() if dataset in row), strict=True)] for dataset in columns
+    }
+
+    def cell(dataset: str, row: Mapping[str, list[float]]) -> str:
+        shown = [f"**{figure(value)}**" if value == top else figure(value) for value, top in zip(row[dataset], best[dataset], strict=True)]
+        return " / ".join(shown)
+
+    head = f"| test, recall@10 / NDCG@10 | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
+    lines = [f"| {name} | {' | '.join(cell(one, row) if one in row else '–' for one in columns)} |" for name, row in rows.items() if row]
+    return "\n".join([head, *lines])
 
 
 def figure(value: float, digits: int = 4) -> str:
