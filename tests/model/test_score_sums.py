@@ -3,7 +3,7 @@ import torch
 from small_models import semantic_ids
 
 from cobrarec.model import score_sums
-from cobrarec.model.score_sums import bucket_log_sums, prefix_log_sums
+from cobrarec.model.score_sums import bucket_log_sums, masked_log_sums, prefix_log_sums
 
 
 def _case(num_items, num_targets, spread, seed=0):
@@ -77,6 +77,17 @@ def test_bucket_log_sums_equal_logsumexp_over_the_own_bucket(monkeypatch, block)
     assert torch.allclose(found, slow, atol=1e-9)
     for fast, plain in zip(_gradients(found, inputs), _gradients(slow, inputs), strict=True):
         assert torch.allclose(fast, plain, atol=1e-9)
+
+
+def test_masked_log_sums_equal_those_bucket_by_bucket():
+    ids = semantic_ids(2)
+    items, queries, bias = inputs = _case(ids.num_items, 60, 3.0)
+    bucket = torch.randint(ids.num_ids, (60,), generator=torch.Generator().manual_seed(5))
+    offsets = torch.from_numpy(ids.bucket_offsets)
+    masked, blocks = masked_log_sums(items, queries, bias, offsets, bucket), bucket_log_sums(items, queries, bias, offsets, bucket)
+    assert torch.allclose(masked, blocks, atol=1e-9)
+    for one, other in zip(_gradients(masked, inputs), _gradients(blocks, inputs), strict=True):
+        assert torch.allclose(one, other, atol=1e-9)
 
 
 def test_no_targets_give_empty_sums():

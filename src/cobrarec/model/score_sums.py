@@ -13,7 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BLOCK_SCORES = 1 << 20
-"""Scores computed at a time."""
+"""Scores computed at a time on a CPU, about what its cache holds."""
+GPU_BLOCK_SCORES = 1 << 28
+"""Scores computed at a time on a GPU, where a block is a few launches whatever its size: 1 GB."""
 LEAST_QUERIES = 64
 """Queries per block at least, however many the items: matrix products of fewer columns are slow."""
 KEPT_SCORES = 1 << 26
@@ -62,6 +64,8 @@ def bucket_log_sums(
         offsets: bucket b is `items[offsets[b]:offsets[b + 1]]`.
         bucket: the bucket of each query.
     """
+    if items.is_cuda:
+        return masked_log_sums(items, queries, bias, offsets, bucket)
     order = torch.argsort(bucket, stable=True)
     present, counts = torch.unique_consecutive(bucket[order], return_counts=True)
     query_ends = torch.cumsum(counts, 0).tolist()
@@ -69,6 +73,22 @@ def bucket_log_sums(
     cut = [piece for block in blocks for piece in _cut(*block)]
     sums = _BucketLogSums.apply(items, queries[order], bias, cut)  # type: ignore[no-untyped-call]
     return torch.empty_like(sums).index_copy(0, order, sums)
+
+
+def masked_log_sums(
+    items: Float[Tensor, "places dim"],
+    queries: Float[Tensor, "targets dim"],
+    bias: Float[Tensor, " places"],
+    offsets: Int[Tensor, " ids_and_one"],
+    bucket: Int[Tensor, " targets"],
+) -> Float[Tensor, " targets"]:
+    """`bucket_log_sums` by scoring all items and hiding those of other buckets.
+
+    Many times the arithmetic, but in a handful of launches instead of some for each bucket, which is what a step on a GPU waits for.
+    """
+    place = torch.arange(len(items), device=items.device)[:, None]
+    hidden = (place < offsets[bucket]) | (place >= offsets[bucket + 1])
+    return _scores(items, queries, bias).masked_fill(hidden, -torch.inf).logsumexp(0)
 
 
 def _cut(first: int, last: int, query_first: int, query_last: int) -> list[tuple[int, int, int, int]]:
@@ -91,7 +111,7 @@ class _PrefixLogSums(torch.autograd.Function):
         sums = [items.new_empty(size, len(queries)) for size in sizes]
         shift, bound = items.new_empty(len(queries)), _bound(items, queries, bias)
         ctx.kept = {}
-        for a, b in _blocks(len(items), len(queries)):
+        for a, b in _blocks(items, len(queries)):
             part = _scores(items, queries[a:b], bias if bound is None else bias - bound)
             shift[a:b] = part.amax(0) if bound is None else bound
             part = (part.sub_(shift[a:b]) if bound is None else part).exp_()
@@ -110,7 +130,7 @@ class _PrefixLogSums(torch.autograd.Function):
         """Gradients of items, queries and biases; each item weighs by its share of every sum above it."""
         items, queries, bias, shift, *sums = ctx.saved_tensors
         item_grad, query_grad, bias_grad = torch.zeros_like(items), torch.empty_like(queries), torch.zeros_like(bias)
-        for a, b in _blocks(len(items), len(queries)):
+        for a, b in _blocks(items, len(queries)):
             weight = items.new_zeros(1, b - a)
             for level in reversed(range(len(sums))):
                 if level + 1 < len(sums):
@@ -138,8 +158,9 @@ def _bound(items: Tensor, queries: Tensor, bias: Tensor) -> Tensor | None:
     return bound if bool(bound + largest - finite.min() < SAFE_RANGE) else None
 
 
-def _blocks(num_items: int, num_queries: int) -> list[tuple[int, int]]:
-    step = max(LEAST_QUERIES, BLOCK_SCORES // max(1, num_items))
+def _blocks(items: Tensor, num_queries: int) -> list[tuple[int, int]]:
+    scores = GPU_BLOCK_SCORES if items.is_cuda else BLOCK_SCORES
+    step = max(LEAST_QUERIES, scores // max(1, len(items)))
     return list(pairwise([*range(0, num_queries, step), num_queries]))
 
 
