@@ -128,19 +128,19 @@ def test_an_estimate_says_what_would_run_and_does_nothing(done, tmp_path):
 def test_an_interrupted_experiment_goes_on_after_its_last_record(tmp_path, monkeypatch):
     source = write_definition(tmp_path, {"whole": {"seeds": 2, "settings": {"training": {"num_epochs": 1}, "text": {"engines": ["lsa"]}}}})
     selection = Selection(data=write_data(tmp_path / "data"), out=tmp_path / "out", results=tmp_path / "results")
-    real, calls = pipeline.fit, []
+    real, calls = pipeline.train, []
 
-    def fit(*arguments):
-        calls.append(arguments[4].seed)
+    def train(*arguments):
+        calls.append(Path(arguments[0]).name)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(pipeline, "fit", fit)
+    monkeypatch.setattr(pipeline, "train", train)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(source, selection)
     assert [one["seed"] for one in run_experiment(source, selection).records()] == [0, 1]
-    assert calls == [0, 1, 1]
+    assert calls == ["seed-0", "seed-1", "seed-1"]
 
 
 def test_a_scaled_experiment_stays_away_from_the_records_of_whole_ones(done, tmp_path, monkeypatch):

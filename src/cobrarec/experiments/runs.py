@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from cobrarec import pipeline
 from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import write_text
-from cobrarec.config import RunOptions
+from cobrarec.config import Config, RunOptions
 from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import Definition
 from cobrarec.experiments.measures import served
@@ -29,7 +31,7 @@ SECONDS_FILE = "seconds.json"
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run with its artifact. seconds: of `fit`, all its parts together. best_epoch: None where nothing was trained."""
+    """A run with its artifact. seconds: of all that makes it, its metrics not among it. best_epoch: None where nothing was trained."""
 
     prepared: Prepared
     recommender: Recommender
@@ -66,11 +68,18 @@ class Runs:
             pipeline.prepare(tables.items, interactions, run.path, config, options, self.progress)
         else:
             with timed(run.path / SECONDS_FILE):
-                pipeline.fit(tables.items, interactions, run.path, config, options, self.progress)
+                self._fit(tables.items, interactions, run, config, options)
         recommender = load_artifact(run.artifact, self.selection.device)
         seconds = (read_json(run.path / SECONDS_FILE) or {"seconds": 0.0})["seconds"]
         best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
         return TrainedRun(load_prepared(run), recommender, seconds, best_epoch)
+
+    def _fit(self, items: pa.Table, interactions: pa.Table, run: RunFolder, config: Config, options: RunOptions) -> None:
+        """What `fit` does, but for its metrics and report: a record has its own, and only the row's model is asked for."""
+        pipeline.prepare(items, interactions, run.path, config, options, self.progress)
+        if config.ranker == "cobra" and not run.artifact.exists():
+            pipeline.build_semantic_ids(run.path, progress=self.progress, embedding_cache=options.embedding_cache)
+        pipeline.train(run.path, options, self.progress)
 
     def serving(self, model: str, run: TrainedRun, protocol: Protocol) -> Recommender:
         """What a row is measured by: its run's recommender, or, of a variant, that under its settings, weights chosen anew."""

@@ -56,9 +56,9 @@ class Batch:
         return int(self.is_target.sum())
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on `device`."""
+        """The same batch on `device`; a GPU is not waited for."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in values.items()}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device, non_blocking=True) for name, value in values.items()}
         return Batch(**moved)
 
 

@@ -64,8 +64,6 @@ def bucket_log_sums(
         offsets: bucket b is `items[offsets[b]:offsets[b + 1]]`.
         bucket: the bucket of each query.
     """
-    if items.is_cuda:
-        return masked_log_sums(items, queries, bias, offsets, bucket)
     order = torch.argsort(bucket, stable=True)
     present, counts = torch.unique_consecutive(bucket[order], return_counts=True)
     query_ends = torch.cumsum(counts, 0).tolist()
@@ -150,6 +148,8 @@ class _PrefixLogSums(torch.autograd.Function):
 
 def _bound(items: Tensor, queries: Tensor, bias: Tensor) -> Tensor | None:
     """No score lies above this, and none below it by more than SAFE_RANGE; None where that cannot be said."""
+    if items.is_cuda:  # to know would be to wait for the GPU
+        return None
     finite = bias[bias.isfinite()]
     if not len(queries) or not len(finite):
         return None

@@ -130,13 +130,15 @@ class Trainer:
             self._model.refresh_evidence()  # nothing to do unless the evidence comes from centroids
         self._model.train()
         batch = self._batch(state.step, self._batches[state.position])
+        num_targets = batch.num_targets
+        batch = batch.to(self._device)
         losses = cobra_loss(self._model(batch), batch, self._config.loss, self._item_share)
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        self._refuse_non_finite(values)
         self._optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), settings.gradient_clip)
-        self._refuse_non_finite({"gradient norm": float(norm)})
+        *losses_now, norm_now = torch.stack([*(value.detach() for value in losses.values()), norm]).tolist()  # a GPU is waited for once
+        values = dict(zip(losses, losses_now, strict=True))
+        self._refuse_non_finite({**values, "gradient norm": norm_now})
         factor = rate_factor(state.plan.phase(state.step), settings.warmup_fraction, settings.final_rate_fraction)
         set_rate(self._optimizer, factor)
         with interruption_deferred():
@@ -145,7 +147,6 @@ class Trainer:
             state.step += 1
             state.position += 1
             state.learning_rate = settings.learning_rate * factor
-            num_targets = batch.num_targets
             state.num_targets += num_targets
             for name, value in values.items():
                 state.loss_sums[name] = state.loss_sums.get(name, 0.0) + value * num_targets
@@ -159,7 +160,7 @@ class Trainer:
         if self._device.type == "cuda":
             torch.cuda.manual_seed(dropout_seed)
         generator = np.random.default_rng([self._seed, _NEGATIVES, step])
-        return training_batch(self._train, self._windows, chosen, self._sampling, generator).to(self._device)
+        return training_batch(self._train, self._windows, chosen, self._sampling, generator)
 
     def _refuse_non_finite(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
