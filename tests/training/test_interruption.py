@@ -7,6 +7,8 @@ import pytest
 
 from cobrarec.training.interruption import interruption_deferred
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
+
 
 def test_an_interruption_comes_when_the_block_is_over() -> None:
     done = []

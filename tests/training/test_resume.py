@@ -111,6 +111,7 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, whole:
     assert_same_weights(resumed, whole[0])
 
 
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_ctrl_c_in_the_midst_of_the_optimizers_step_waits_for_its_end(
     tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:

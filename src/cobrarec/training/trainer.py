@@ -1,8 +1,8 @@
 """The training loop: steps, epochs, validation, checkpoints.
 
 Every random draw is seeded by the run's seed and the number of the epoch (order of the batches) or step (negatives, dropout), so a
-training that is stopped anywhere and resumed gives the same weights, bit for bit, on the same machine with the same number of threads.
-A time limit gives that up: how many steps fit is measured.
+training that is stopped anywhere and resumed gives the same weights, bit for bit, on the same CPU with as many threads; a GPU sums
+in an order of its own. A time limit gives that up: how many steps fit is measured.
 """
 
 import math
