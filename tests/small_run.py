@@ -26,15 +26,15 @@ def small_world(num_users: int = 60, num_items: int = 48, seed: int = 0) -> tupl
     return predictable_world(num_users=num_users, num_items=num_items, seed=seed)
 
 
-def artifact_contents(run: Path) -> dict[str, bytes]:
+def artifact_contents(run: Path, name: str = "artifact") -> dict[str, bytes]:
     """What each file of a run's artifact holds, but for the manifest."""
-    files = (path for path in (run / "artifact").rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(run / "artifact")): path.read_bytes() for path in files}
+    files = (path for path in (run / name).rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.relative_to(run / name)): path.read_bytes() for path in files}
 
 
-def differing(first: Path, second: Path) -> set[str]:
-    """Names of the artifact's files that two runs do not have in common."""
-    one, other = artifact_contents(first), artifact_contents(second)
+def differing(first: Path, second: Path, name: str = "artifact") -> set[str]:
+    """Names of the artifact's files that two runs do not have in common; `chosen` is the artifact before the refit."""
+    one, other = artifact_contents(first, name), artifact_contents(second, name)
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 

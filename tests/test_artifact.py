@@ -39,7 +39,7 @@ def test_what_is_loaded_gives_the_lists_of_what_was_saved(tmp_path, model):
     identified = semantic_ids_step(prepared, Silent())
     trained = train_step(prepared, identified, RunOptions(), Silent())
     trained = dataclasses.replace(trained, recommender=trained.recommender.with_settings(direct_weight=0.2, memory_weight=0.7, num_beams=4))
-    loaded = load_artifact(artifact_step(prepared, identified, trained))
+    loaded = load_artifact(artifact_step(prepared, identified, trained, prepared.run.artifact))
     histories = prepared.histories.select(np.arange(20))
     first, second = trained.recommender.rank(histories, 48), loaded.rank(histories, 48)
     assert np.array_equal(first.rows, second.rows)

@@ -31,8 +31,8 @@ def replaced(interactions: pa.Table, places_from_end: tuple[int, ...]) -> pa.Tab
     return pa.Table.from_pylist(rows, schema=interactions.schema)
 
 
-def fitted(folder: Path, interactions: pa.Table, config: Config) -> Path:
-    pipeline.fit(small_world()[0], interactions, folder, config, RunOptions(test=True))
+def fitted(folder: Path, interactions: pa.Table, config: Config, refit: bool = True) -> Path:
+    pipeline.fit(small_world()[0], interactions, folder, config, RunOptions(test=True, refit=refit))
     return folder
 
 
@@ -71,8 +71,18 @@ def test_replacing_every_validation_item_too_changes_no_weight_code_or_count(tmp
     config = small_config(training={"patience": 0}, retrieval={"direct_weight": 0.5, "memory_weight": 0.8})
     interactions = small_world()[1]
     other = replaced(interactions, (1, 2))
-    first, second = fitted(tmp_path / "first", interactions, config), fitted(tmp_path / "second", other, config)
+    first, second = fitted(tmp_path / "first", interactions, config, False), fitted(tmp_path / "second", other, config, False)
     assert differing(first, second) == set()
+    assert metrics(first)["valid"] != metrics(second)["valid"]
+
+
+def test_what_validation_chose_has_learned_nothing_from_its_interactions_though_what_is_served_has(tmp_path):
+    config = small_config(training={"patience": 0}, retrieval={"direct_weight": 0.5, "memory_weight": 0.8})
+    interactions = small_world()[1]
+    first = fitted(tmp_path / "first", interactions, config)
+    second = fitted(tmp_path / "second", replaced(interactions, (2,)), config)
+    assert differing(first, second, "chosen") == set()
+    assert {"popularity.npy", "transition_memory.safetensors", "model.safetensors"} <= differing(first, second)
     assert metrics(first)["valid"] != metrics(second)["valid"]
 
 
@@ -100,10 +110,10 @@ def later_replaced(interactions: pa.Table, start: int) -> pa.Table:
 def test_a_split_by_time_learns_nothing_from_what_comes_later(tmp_path, what):
     fixed = {"training": {"patience": 0}, "retrieval": {"direct_weight": 0.5, "memory_weight": 0.8}} if what != "test" else {}
     config, interactions = small_config(data={"split": "time:0.9"}, **fixed), small_world()[1]
-    first = fitted(tmp_path / "first", interactions, config)
+    first = fitted(tmp_path / "first", interactions, config, what == "test")
     cuts = load_prepared(RunFolder(first)).split.cut_times
     assert cuts is not None
-    second = fitted(tmp_path / "second", later_replaced(interactions, cuts[1] if what == "test" else cuts[0]), config)
+    second = fitted(tmp_path / "second", later_replaced(interactions, cuts[1] if what == "test" else cuts[0]), config, what == "test")
     assert differing(first, second) == set()
     assert (metrics(first)["valid"] == metrics(second)["valid"]) == (what == "test")
     assert metrics(first)["test"] != metrics(second)["test"]

@@ -10,9 +10,12 @@ import cobrarec
 from cobrarec import pipeline
 from cobrarec.config import RunOptions, load_config
 from cobrarec.errors import ArtifactError, CollapseError, ConfigError, DataError, Interrupted, MachineError, RunError, UserError
+from cobrarec.evaluation.evaluate import evaluate
+from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
-from small_run import differing, small_config, small_world
+from cobrarec.run_results import held_out_of
+from small_run import artifact_contents, differing, small_config, small_world
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,7 @@ def test_a_run_holds_what_the_documentation_says(fitted):
         "prepared",
         "semantic_ids",
         "checkpoints",
+        "chosen",
         "artifact",
         "config.yaml",
         "metrics.json",
@@ -89,10 +93,40 @@ def test_the_separate_commands_compose_to_the_same_as_fit(fitted, tmp_path):
     assert pipeline.report(folder) == folder / "report.html"
 
 
-@pytest.mark.parametrize("stop", ["semantic IDs", "training", "artifact", "metrics"])
+def test_validation_is_measured_as_chosen_and_test_as_served(fitted):
+    metrics, prepared = json.loads((fitted / "metrics.json").read_text()), load_prepared(RunFolder(fitted))
+    measured = {
+        folder: {
+            split: evaluate(cobrarec.load(fitted / folder), held_out_of(prepared, split), (5, 10), prepared.catalog.num_items)
+            for split in ("valid", "test")
+        }
+        for folder in ("chosen", "artifact")
+    }
+    assert metrics["valid"]["cobra"]["ndcg@10"] == measured["chosen"]["valid"]["ndcg@10"] != measured["artifact"]["valid"]["ndcg@10"]
+    assert metrics["test"]["cobra"]["ndcg@10"] == measured["artifact"]["test"]["ndcg@10"]
+    facts = {folder: cobrarec.verify(fitted / folder)["model"]["trained_on"] for folder in ("chosen", "artifact")}
+    assert facts == {"chosen": "training interactions", "artifact": "training and validation interactions"}
+
+
+def test_without_a_refit_what_was_chosen_is_served(fitted, tmp_path):
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(refit=False))
+    assert not (tmp_path / "run" / "chosen").exists()
+    chosen, served = artifact_contents(fitted, "chosen"), artifact_contents(tmp_path / "run")
+    assert chosen == served
+    assert cobrarec.verify(tmp_path / "run" / "artifact")["model"]["trained_on"] == "training interactions"
+
+
+def test_a_run_that_holds_nothing_out_is_not_refitted(fitted, tmp_path):
+    pipeline.fit(*small_world(), tmp_path / "run", None, RunOptions(like=fitted))
+    assert not (tmp_path / "run" / "chosen").exists()
+    assert cobrarec.verify(tmp_path / "run" / "artifact")["model"]["trained_on"] == "all interactions"
+
+
+@pytest.mark.parametrize("stop", ["semantic IDs", "training", "artifact", "refit", "metrics"])
 def test_a_fit_that_was_stopped_goes_on_to_the_same_result(fitted, tmp_path, monkeypatch, stop):
     folder = tmp_path / "run"
-    name = {"semantic IDs": "semantic_ids_step", "training": "train_step", "artifact": "artifact_step", "metrics": "_store_metrics"}[stop]
+    steps = {"semantic IDs": "semantic_ids_step", "training": "train_step", "artifact": "artifact_step", "refit": "refit_step"}
+    name = {**steps, "metrics": "_store_metrics"}[stop]
 
     def killed(*arguments, **keywords):
         raise KeyboardInterrupt

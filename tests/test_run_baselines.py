@@ -16,7 +16,7 @@ from cobrarec.errors import ArtifactError, ConfigError, RunError
 from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.retrieval.list_engine import FusionWeights
-from cobrarec.run_baselines import baselines, fit_baseline
+from cobrarec.run_baselines import baselines, fit_baseline, refit_baseline
 from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
 from test_leakage import replaced
@@ -41,7 +41,7 @@ def runs(tmp_path_factory):
 @EVERY
 def test_a_run_holds_no_part_of_a_network_and_its_report_misses_none(runs, ranker):
     names = {path.name for path in (runs / ranker).iterdir()}
-    assert names == {"prepared", "checkpoints", "artifact", "config.yaml", "metrics.json", "examples.json", "report.html"}
+    assert names == {"prepared", "checkpoints", "chosen", "artifact", "config.yaml", "metrics.json", "examples.json", "report.html"}
     page = (runs / ranker / "report.html").read_text()
     assert "Left out" not in page
     assert 'id="results"' in page
@@ -100,10 +100,18 @@ def test_settings_and_parts_of_a_network_are_refused(runs, ranker):
 def test_the_lists_are_those_of_the_ranker_itself(runs, ranker):
     prepared = load_prepared(RunFolder(runs / ranker))
     histories = prepared.split.test.histories
-    made = fit_baseline(ranker, prepared, Silent()).rank(histories, 10)
-    served = load_artifact(runs / ranker / "artifact").rank(histories, 10)
-    assert made.rows.tolist() == served.rows.tolist()
-    assert made.log_scores.tolist() == served.log_scores.tolist()
+    chosen = fit_baseline(ranker, prepared, Silent())
+    for made, folder in ((chosen, "chosen"), (refit_baseline(ranker, chosen, prepared, Silent()), "artifact")):
+        lists, served = made.rank(histories, 10), load_artifact(runs / ranker / folder).rank(histories, 10)
+        assert lists.rows.tolist() == served.rows.tolist()
+        assert lists.log_scores.tolist() == served.log_scores.tolist()
+
+
+def test_a_refitted_baseline_has_counted_all_but_the_test_items(runs):
+    prepared = load_prepared(RunFolder(runs / "popularity"))
+    served = load_artifact(runs / "popularity" / "artifact").info.popularity
+    test = np.bincount(prepared.split.test.target_rows, minlength=len(served))
+    assert (served + test == prepared.histories.item_counts(len(served))).all()
 
 
 @EVERY
@@ -207,8 +215,8 @@ def test_nothing_held_out_is_counted(runs, tmp_path, ranker):
     worlds = {"first": interactions, "held out": replaced(interactions, (1, 2)), "trained": replaced(interactions, (3,))}
     for name, table in worlds.items():
         pipeline.fit(items, table, tmp_path / name, config(ranker, **settings), RunOptions(test=True))
-    assert differing(tmp_path / "first", tmp_path / "held out") == set()
-    assert "popularity.npy" in differing(tmp_path / "first", tmp_path / "trained")
+    assert differing(tmp_path / "first", tmp_path / "held out", "chosen") == set()
+    assert "popularity.npy" in differing(tmp_path / "first", tmp_path / "trained", "chosen")
 
 
 def test_the_test_items_choose_nothing(tmp_path):

@@ -106,7 +106,7 @@ class TextEncoderConfig(Section):
     """Attention heads."""
     feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
-    dropout: float = Field(default=0.1, ge=0, le=0.99)
+    dropout: float = Field(default=0.3, ge=0, le=0.99)
     """Dropout."""
 
 
@@ -133,7 +133,7 @@ class DecoderConfig(Section):
     """Attention heads."""
     feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
-    dropout: float = Field(default=0.3, ge=0, le=0.99)
+    dropout: float = Field(default=0.1, ge=0, le=0.99)
     """Dropout."""
     max_history: int = Field(default=30, ge=1)
     """Most recent items that are read."""
@@ -307,6 +307,8 @@ class RunOptions(Section):
     """Evaluate the test split too, at the very end of `fit`."""
     embedding_cache: Path | None = None
     """Folder of text embeddings that runs share; null: each run keeps its own alone."""
+    refit: bool = True
+    """Once validation has chosen, learn from its interactions too; metrics on validation stay those of the weights before."""
     like: Path | None = None
     """For split `none`: the run whose choices on validation (and settings, where none are given) are used."""
 

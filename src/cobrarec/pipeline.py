@@ -1,6 +1,6 @@
 """The chapters in their order, from two tables to an artifact: what `cobrarec.fit` and the command line call.
 
-prepare -> semantic IDs -> train -> weight of the direct query -> artifact -> metrics -> report. Each step stores its result in the
+prepare -> semantic IDs -> train -> weights of the fusion -> refit -> artifact -> metrics -> report. Each step stores its result in the
 run folder; the separate functions compose to the same as `fit`. A ranker without a network has no IDs, and only choices to train.
 """
 
@@ -14,6 +14,7 @@ from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import write_text
 from cobrarec.config import Config, RunOptions, load_config, parse_config
 from cobrarec.errors import DataError, RunError, UserError
+from cobrarec.evaluation.evaluate import Ranker
 from cobrarec.prepared import Prepared, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
 from cobrarec.report import write_report
@@ -22,12 +23,14 @@ from cobrarec.retrieval.request_checks import check_k
 from cobrarec.run_baselines import baseline_step, baselines
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
 from cobrarec.run_results import KS, evaluate_rankers, examples, held_out_of, protocol
-from cobrarec.run_steps import Identified, artifact_step, semantic_ids_step, torch_threads, train_step
+from cobrarec.run_steps import Identified, artifact_step, refit_step, semantic_ids_step, torch_threads, train_step
 from cobrarec.training.checkpoint import read_state
 
 SPLITS = ("valid", "test")
 TRAINING_SHARE = 0.8
 """Of the time that a limit leaves after the semantic IDs; the rest is for the choice of the fusion weight and the metrics."""
+REFIT_SHARE = 0.2
+"""Of the time of the training, where the chosen model learns from the validation interactions too."""
 SHORTEST_TRAINING = 0.01
 """Minutes that training is always given."""
 
@@ -73,14 +76,13 @@ def fit(
             if is_new and read_state(run.checkpoints) is None:
                 run.clear()
             raise
-        recommender = load_artifact(run.artifact)
         splits: list[str] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
-        _store_metrics(prepared, recommender, splits, progress)
+        _store_metrics(prepared, splits, progress)
         write_report(run.path)
         if options.time_limit is not None and time.monotonic() - start > 60 * options.time_limit:
             minutes = (time.monotonic() - start) / 60
             progress.message(f"All took {minutes:.1f} min, the limit was {options.time_limit:g}: what is not training alone takes longer.")
-    return recommender
+        return load_artifact(run.artifact)
 
 
 def prepare(
@@ -144,7 +146,10 @@ def evaluate(
     include_history: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Metrics of a run's artifact and of the baselines on a split; the usual ones are stored in `metrics.json` and the report too.
+    """Metrics of a run's model and of the baselines on a split; the usual ones are stored in `metrics.json` and the report too.
+
+    On `test` they are those of the artifact. On `valid` they are those of the model as validation chose it, before it learned from the
+    validation interactions too (`RunOptions.refit`). The baselines beside it have learned from the same interactions.
 
     Args:
         run_folder: a run with an artifact.
@@ -170,12 +175,11 @@ def evaluate(
     with machine_limits():
         prepared = load_prepared(run)
         run.require("artifact", f"cobrarec train --run {run.path}")
-        recommender = load_artifact(run.artifact)
         if tuple(ks) == KS and not include_history:
-            shown = _store_metrics(prepared, recommender, [split], progress)
+            shown = _store_metrics(prepared, [split], progress)
             write_report(run.path)
             return shown
-        rankers = {prepared.config.ranker: recommender, **baselines(prepared, progress)}
+        rankers = _rankers(prepared, split, progress)
         masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
         results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
         return {"protocol": protocol(prepared, masking), "users": held_out_of(prepared, split).num_users, split: results}
@@ -188,12 +192,17 @@ def report(run_folder: Path | str) -> Path:
 
 
 def _train(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Path:
-    if options.resume and prepared.run.artifact.exists():
-        return prepared.run.artifact
-    trained = train_step(prepared, identified, options, progress)
-    folder = artifact_step(prepared, identified, trained)
-    _store_examples(prepared, trained.recommender)
-    return folder
+    run, refits = prepared.run, options.refit and prepared.split.before_test is not None
+    if options.resume and run.artifact.exists():
+        return run.artifact
+    if not (refits and options.resume and run.chosen.exists()):
+        trained = train_step(prepared, identified, _part(options, 1 - REFIT_SHARE if refits else 1.0), progress)
+        _store_examples(prepared, trained.recommender)
+        artifact_step(prepared, identified, trained, run.chosen if refits else run.artifact)
+    if refits:
+        refitted = refit_step(prepared, identified, _part(options, REFIT_SHARE), progress)
+        artifact_step(prepared, identified, refitted, run.artifact)
+    return run.artifact
 
 
 def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
@@ -207,7 +216,15 @@ def _store_examples(prepared: Prepared, recommender: Recommender) -> None:
     write_text(prepared.run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
 
 
-def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequence[str], progress: Progress) -> dict[str, Any]:
+def _rankers(prepared: Prepared, split: str, progress: Progress) -> dict[str, Ranker]:
+    """What is measured on a split: the run's own ranker first, and those beside it; see `evaluate`."""
+    run = prepared.run
+    refitted = split == "test" and run.chosen.exists()
+    own = run.chosen if split == "valid" and run.chosen.exists() else run.artifact
+    return {prepared.config.ranker: load_artifact(own), **baselines(prepared, progress, refitted)}
+
+
+def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress) -> dict[str, Any]:
     """Evaluate on `splits`, write them into `metrics.json` beside what is there, and return them alone.
 
     `users` is the number of validation users; `test_users`, which a split by time makes another one, stands beside the test.
@@ -215,11 +232,11 @@ def _store_metrics(prepared: Prepared, recommender: Recommender, splits: Sequenc
     run = prepared.run
     stored: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
     stored |= read_json(run.metrics_file) or {}
-    rankers = {prepared.config.ranker: recommender, **baselines(prepared, progress)} if splits else {}
     shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
     for split in splits:
         shown["users"] = held_out_of(prepared, split).num_users
         stored["users" if split == "valid" else "test_users"] = shown["users"]
+        rankers = _rankers(prepared, split, progress)
         stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
     write_text(run.metrics_file, json.dumps(stored, indent=2) + "\n")
     return shown
@@ -240,6 +257,11 @@ def _resolved(config: Config | Mapping[str, Any] | Path | str | None, options: R
 
 def _allowing_collapse(config: Config) -> Config:
     return config.model_copy(update={"semantic_ids": config.semantic_ids.model_copy(update={"allow_collapse": True})})
+
+
+def _part(options: RunOptions, share: float) -> RunOptions:
+    """The options with a share of the time limit."""
+    return options.model_copy(update={"time_limit": None if options.time_limit is None else share * options.time_limit})
 
 
 def _with_time_left(options: RunOptions, start: float) -> RunOptions:

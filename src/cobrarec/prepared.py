@@ -1,7 +1,7 @@
 """The first step of a run, and what the later steps read of it: catalog, histories, split, settings, seed."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cobrarec.artifact_manifest import write_text
@@ -28,6 +28,11 @@ class Prepared:
     catalog: Catalog
     histories: Histories
     split: Split
+
+    def refitting(self) -> "Prepared":
+        """The same run with the validation interactions among those to learn from, and nothing left to choose on."""
+        assert self.split.before_test is not None, "nothing was held out"
+        return replace(self, split=replace(self.split, train=self.split.before_test, valid=None))
 
 
 def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, options: RunOptions, progress: Progress) -> Prepared:

@@ -1,6 +1,7 @@
 """Rankers without training in a run: beside the network in its table, or in its place (`ranker: counts`, `content`, `popularity`)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,29 @@ from cobrarec.evaluation.evaluate import Ranker, sample_users
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
+from cobrarec.run_results import trained_on
 from cobrarec.semantic_ids.text_embeddings import cached_embeddings
 
 CONTENT_USERS = 2000
 """Validation users on whom the setting of content neighbors is chosen: each is compared with the text of every item."""
 
 
-def baselines(prepared: Prepared, progress: Progress) -> dict[str, Ranker]:
-    """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts."""
+def baselines(prepared: Prepared, progress: Progress, refit: bool = False) -> dict[str, Ranker]:
+    """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts.
+
+    With `refit` they too have learned from the validation interactions, after those have chosen their settings.
+    """
     names = ["popularity", "counts", *(["content"] if prepared.config.ranker in ("cobra", "content") else [])]
-    return {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
+    made = {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
+    return {name: refit_baseline(name, one, prepared, progress) if refit else one for name, one in made.items()}
+
+
+def refit_baseline(ranker: str, chosen: Baseline, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:
+    """The ranker of that name with the settings of `chosen`, over the training and validation histories."""
+    section = getattr(prepared.config, ranker, None)
+    settled = {} if section is None else {ranker: section.model_copy(update=choices_of_baseline(chosen))}
+    whole = replace(prepared.refitting(), config=prepared.config.model_copy(update=settled))
+    return fit_baseline(ranker, whole, progress, embedding_cache)
 
 
 def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:
@@ -51,22 +65,32 @@ def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_
 
 
 def baseline_step(prepared: Prepared, options: RunOptions, progress: Progress) -> Recommender:
-    """In place of training: choose on validation, note the choices, write the artifact, and return its recommender.
+    """In place of training: choose on validation, note the choices, write the artifact, and return the recommender that was chosen.
 
     Raises:
         RunError: there is an artifact already.
     """
-    run, config, catalog = prepared.run, prepared.config, prepared.catalog
+    run, config = prepared.run, prepared.config
     if run.artifact.exists():
         raise RunError(f"{run.path} already has an artifact; add --resume to keep it, or give another folder.")
-    baseline = fit_baseline(config.ranker, prepared, progress, options.embedding_cache).with_config(config.retrieval)
-    choices = choices_of_baseline(baseline)
-    progress.message(f"Ranker {config.ranker}: {baseline}")
-    write_text(run.checkpoints / "choices.json", json.dumps(choices, indent=2) + "\n")
-    info = ArtifactInfo(prepared.split.train.item_counts(catalog.num_items), prepared.split.name, prepared.seed)
-    recommender = Recommender(catalog, baseline, info)
-    facts: dict[str, Any] = {"items": catalog.num_items, **choices, "score": recommender.score_formula}
-    save_baseline_artifact(run.artifact, recommender, baseline, config, facts)
+    chosen = fit_baseline(config.ranker, prepared, progress, options.embedding_cache)
+    progress.message(f"Ranker {config.ranker}: {chosen}")
+    write_text(run.checkpoints / "choices.json", json.dumps(choices_of_baseline(chosen), indent=2) + "\n")
+    if not (options.refit and prepared.split.before_test is not None):
+        return _save(chosen, prepared, run.artifact)
+    recommender = _save(chosen, prepared, run.chosen)
+    refitted = refit_baseline(config.ranker, chosen, prepared, progress, options.embedding_cache)
+    _save(refitted, prepared.refitting(), run.artifact)
+    return recommender
+
+
+def _save(baseline: Baseline, prepared: Prepared, folder: Path) -> Recommender:
+    """Write the artifact of a ranker that was fitted to the training histories of `prepared`."""
+    config, catalog, split = prepared.config, prepared.catalog, prepared.split
+    baseline = baseline.with_config(config.retrieval)
+    recommender = Recommender(catalog, baseline, ArtifactInfo(split.train.item_counts(catalog.num_items), split.name, prepared.seed))
+    facts: dict[str, Any] = {"items": catalog.num_items, **choices_of_baseline(baseline), "score": recommender.score_formula}
+    save_baseline_artifact(folder, recommender, baseline, config, {**facts, "trained_on": trained_on(prepared, folder)})
     return recommender
 
 

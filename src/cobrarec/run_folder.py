@@ -1,9 +1,10 @@
 """RunFolder: the folder of one run, what lies where in it, and whose run it is.
 
-    RUN/ prepared/ semantic_ids/ checkpoints/ artifact/ config.yaml metrics.json log.jsonl examples.json report.html
+    RUN/ prepared/ semantic_ids/ checkpoints/ chosen/ artifact/ config.yaml metrics.json log.jsonl examples.json report.html
 
-A step's folder is written beside and renamed, so that a folder that exists is a step that is done. `prepared/run.json` holds what
-the run was made from (hashes of both tables and of the configuration, seed): another run in the same folder is refused.
+`chosen/` is the artifact as validation chose it, where the one to be served has learned from the validation interactions too. A step's
+folder is written beside and renamed, so that a folder that exists is a step that is done. `prepared/run.json` holds what the run was
+made from (hashes of both tables and of the configuration, seed): another run in the same folder is refused.
 """
 
 import errno
@@ -21,7 +22,7 @@ from cobrarec.artifact_manifest import replace_folder, write_text
 from cobrarec.config import Config, dump_config, load_config
 from cobrarec.errors import MachineError, RunError
 
-OWN_FOLDERS = ("prepared", "semantic_ids", "checkpoints", "artifact")
+OWN_FOLDERS = ("prepared", "semantic_ids", "checkpoints", "chosen", "artifact")
 OWN_NAMES = (*OWN_FOLDERS, "config.yaml", "metrics.json", "log.jsonl", "examples.json", "report.html")
 _MACHINE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE}
 _PLACE_ERRNOS = {
@@ -39,6 +40,7 @@ class RunFolder:
         self.prepared = self.path / "prepared"
         self.semantic_ids = self.path / "semantic_ids"
         self.checkpoints = self.path / "checkpoints"
+        self.chosen = self.path / "chosen"
         self.artifact = self.path / "artifact"
         self.config_file = self.path / "config.yaml"
         self.metrics_file = self.path / "metrics.json"

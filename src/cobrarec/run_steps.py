@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cobrarec.artifact import NewItemTools, save_artifact
-from cobrarec.artifact_manifest import write_text
+from cobrarec.artifact import NewItemTools, load_artifact, load_new_item_tools, save_artifact
+from cobrarec.artifact_manifest import read_manifest, write_text
 from cobrarec.config import RunOptions
 from cobrarec.evaluation.evaluate import evaluate, sample_users
 from cobrarec.model.build import build_model
@@ -26,13 +26,18 @@ from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
-from cobrarec.run_results import KS, choose_weights, shown_metrics
+from cobrarec.run_results import KS, choose_weights, shown_metrics, trained_on
 from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder, cached_embeddings
 from cobrarec.training.job import TrainingJob, Validate
 from cobrarec.training.trainer import train_model
+
+REFIT_EPOCHS = 2
+"""Epochs over training and validation interactions together, from the chosen weights on."""
+REFIT_RATE = 0.3
+"""Their peak learning rate, relative to that of the training."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,31 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
     return Trained(recommender.with_settings(**settings), cold_start, tokenizer, result.best_epoch)
 
 
-def artifact_step(prepared: Prepared, identified: Identified, trained: Trained) -> Path:
-    """Write the artifact and return its folder."""
+def refit_step(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Trained:
+    """Train the chosen model a little further, on the validation interactions too; the weights of the fusion stay as chosen.
+
+    Reads `chosen/`; raises as `train_step` does.
+    """
+    run, whole = prepared.run, prepared.refitting()
+    chosen, tools = load_artifact(run.chosen), load_new_item_tools(run.chosen)
+    model = chosen.model
+    tools.cold_start.write_into(model, identified.embeddings, chosen.info.popularity > 0)
+    model.limit_months(whole.split.train)
+    rate = REFIT_RATE * whole.config.training.learning_rate
+    refitting = whole.config.training.model_copy(update={"num_epochs": REFIT_EPOCHS, "learning_rate": rate, "patience": 0})
+    config = whole.config.model_copy(update={"training": refitting})
+    progress.message(f"Refitting the chosen model: {REFIT_EPOCHS} epochs on training and validation interactions.")
+    job = TrainingJob(folder=run.checkpoints / "refit", progress=progress, minutes=options.time_limit, resume_hint="")
+    with torch_threads(options.num_threads):
+        train_model(model, whole.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
+        recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
+    weights = {"direct_weight": chosen.weights.direct, "memory_weight": chosen.weights.memory}
+    best_epoch = int(read_manifest(run.chosen)["model"]["epochs"])
+    return Trained(recommender.with_settings(**weights), cold_start, tools.tokenizer, best_epoch)
+
+
+def artifact_step(prepared: Prepared, identified: Identified, trained: Trained, folder: Path) -> Path:
+    """Write an artifact into `folder`, which is returned."""
     config, recommender = prepared.config, trained.recommender
     facts = {
         "items": prepared.catalog.num_items,
@@ -116,10 +144,11 @@ def artifact_step(prepared: Prepared, identified: Identified, trained: Trained) 
         "direct_weight": recommender.weights.direct,
         "memory_weight": recommender.weights.memory,
         "score": recommender.score_formula,
+        "trained_on": trained_on(prepared, folder),
     }
     tools = NewItemTools(identified.embedder, identified.assigner, trained.cold_start, trained.tokenizer)
-    save_artifact(prepared.run.artifact, recommender, config, identified.embeddings, tools, facts)
-    return prepared.run.artifact
+    save_artifact(folder, recommender, config, identified.embeddings, tools, facts)
+    return folder
 
 
 def new_model(prepared: Prepared, identified: Identified) -> tuple[Cobra, ItemTokenizer | None]:

@@ -28,6 +28,15 @@ def test_last_two_holds_out_the_last_two():
     assert (split.num_users, split.num_train_only_users) == (5, 3)
 
 
+def test_what_lies_before_the_test_is_training_and_validation_together():
+    assert lists(split_histories(HISTORIES, "last-two").before_test) == [[0, 1, 2], [4], [5, 6], [7, 8], []]
+    assert split_histories(HISTORIES, "none").before_test is None
+    timed = Histories.from_lists([[0, 1, 2, 3], [4, 5, 6]], timestamps=[[1, 2, 8, 9], [3, 7, 10]])
+    split = split_histories(timed, "time:0.7")
+    assert (lists(split.train), lists(split.before_test)) == ([[0, 1], [4]], [[0, 1, 2], [4, 5]])
+    assert lists(split.test.histories) == [[0, 1, 2], [4, 5]]
+
+
 def test_last_two_works_on_views():
     view = HISTORIES.select(np.array([3, 0])).last(3)
     split = split_histories(view, "last-two")

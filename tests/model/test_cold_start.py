@@ -41,6 +41,16 @@ def test_what_is_linear_in_the_text_is_found_for_cold_and_new_items(settings):
         assert torch.allclose(new.arrays()[name], found.arrays()[name][30:], atol=1e-5)
 
 
+@pytest.mark.parametrize("settings", [{}, {"item": {"id_embedding": False}}])
+def test_written_into_the_model_the_stand_ins_are_its_own(settings):
+    model, warm = _linear_model(**settings), np.arange(40) % 4 > 0
+    start = ColdStart.fit(model, embeddings(), warm)
+    found = start.item_vectors(model, embeddings(), warm)
+    start.write_into(model, embeddings(), warm)
+    for name, values in model.item_vectors().arrays().items():
+        assert torch.allclose(values, found.arrays()[name], atol=1e-6)
+
+
 def test_without_cold_items_nothing_changes():
     model = small_model(1)
     found = ColdStart.fit(model, embeddings(), np.ones(40, bool)).item_vectors(model, embeddings(), np.ones(40, bool))

@@ -65,6 +65,8 @@ class Fit(_OverTables):
     name: ClassVar[str] = "fit"
     test: Flag = False
     """Read the test split too, at the very end."""
+    no_refit: Flag = False
+    """Leave the model as validation chose it, without learning from the validation interactions too."""
     time_limit: float | None = None
     """Minutes that all may take; the schedule is fitted to it."""
     device: Device = "auto"
@@ -80,7 +82,7 @@ class Fit(_OverTables):
         from cobrarec.cli.results import show_run
 
         names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like", "embedding_cache")
-        options = run_options({name: getattr(self, name) for name in names})
+        options = run_options({name: getattr(self, name) for name in names} | {"refit": not self.no_refit})
         pipeline.fit(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
         show_run(self.out, screen)
 
@@ -144,6 +146,8 @@ class Train:
     """A folder with semantic IDs, or one prepared for a ranker that needs none."""
     resume: Flag = False
     """Go on from the last checkpoint."""
+    no_refit: Flag = False
+    """As in `fit`."""
     time_limit: float | None = None
     """Minutes that training may take; the schedule is fitted to it."""
     device: Device = "auto"
@@ -156,7 +160,7 @@ class Train:
         from cobrarec import pipeline
 
         names = ("device", "num_threads", "time_limit", "resume")
-        options = run_options({name: getattr(self, name) for name in names})
+        options = run_options({name: getattr(self, name) for name in names} | {"refit": not self.no_refit})
         screen.line(str(pipeline.train(self.run_folder, options, progress=screen)))
 
 

@@ -54,11 +54,12 @@ class Split:
 
     Attributes:
         name: as given: `last-two`, `time:0.95`, `none`.
-        train: all that may be fitted on.
+        train: all that may be fitted on while validation chooses.
         valid: chooses the epoch and the fusion weights; None for `none`.
         test: read once; None for `none`.
         num_train_only_users: users who are evaluated neither in `valid` nor in `test`.
         num_users: all users.
+        before_test: all that may be fitted on once everything is chosen, `train` and the validation interactions; None for `none`.
         cut_times: for `time:...`, the seconds at which validation and test begin.
     """
 
@@ -68,6 +69,7 @@ class Split:
     test: HeldOut | None
     num_train_only_users: int
     num_users: int
+    before_test: Histories | None = None
     cut_times: tuple[int, int] | None = None
 
 
@@ -104,7 +106,8 @@ def _last_two(histories: Histories) -> Split:
     chosen = histories.select(is_held_out)
     valid = _one_target(chosen, chosen.ends - 2)
     test = _one_target(chosen, chosen.ends - 1)
-    return Split("last-two", train, valid, test, int((~is_held_out).sum()), histories.num_users)
+    before_test = _with_ends(histories, histories.ends - is_held_out)
+    return Split("last-two", train, valid, test, int((~is_held_out).sum()), histories.num_users, before_test)
 
 
 def _with_ends(histories: Histories, ends: npt.NDArray[np.int64]) -> Histories:
@@ -139,12 +142,15 @@ def _by_time(histories: Histories, name: str) -> Split:
     valid_places, test_places = _first_places_at(histories, valid_start), _first_places_at(histories, test_start)
     valid = _later_targets(_with_ends(histories, test_places), valid_places)
     test = _later_targets(histories, test_places)
-    train = _with_ends(histories, valid_places)
-    train = train.select(train.lengths > 0)
+    train, before_test = (_some(_with_ends(histories, places)) for places in (valid_places, test_places))
     if not (train.num_users and valid[1].any() and test[1].any()):
         raise DataError(f"Split {name} leaves no user to train, validate or test on. Take another fraction or last-two.")
     num_train_only = int((~(valid[1] | test[1])).sum())
-    return Split(name, train, valid[0], test[0], num_train_only, histories.num_users, (valid_start, test_start))
+    return Split(name, train, valid[0], test[0], num_train_only, histories.num_users, before_test, (valid_start, test_start))
+
+
+def _some(histories: Histories) -> Histories:
+    return histories.select(histories.lengths > 0)
 
 
 def _first_places_at(histories: Histories, start: int) -> npt.NDArray[np.int64]:

@@ -62,6 +62,7 @@ class Runs:
             device=self.selection.device,
             num_threads=self.selection.num_threads,
             resume=True,
+            refit=False,
             embedding_cache=self.out / "embeddings",
         )
         if run.artifact.exists():  # it only remains to see that it is this very run's

@@ -52,6 +52,15 @@ class ColdStart:
             items.direct_bias.index_copy(0, cold, cold_items.direct_bias),
         )
 
+    @torch.no_grad()
+    def write_into(self, model: Cobra, embeddings: npt.NDArray[np.float32], warm: npt.NDArray[np.bool_]) -> None:
+        """Give the cold items of the model's catalog the regression's values, to train on from there; arguments as in `fit`."""
+        cold = torch.from_numpy(np.flatnonzero(~warm)).to(model.dense_bias.device)
+        values = torch.from_numpy(self.regression.predict(embeddings[~warm])).to(cold.device)
+        model.dense_bias[cold], model.direct_bias[cold] = values[:, 0], values[:, 1]
+        if model.item_encoder.id_embedding is not None:
+            model.item_encoder.id_embedding.weight[cold] = values[:, 2:]
+
     def new_items(self, model: Cobra, embeddings: npt.NDArray[np.float32], token_ids: npt.NDArray[np.int32] | None = None) -> ItemVectors:
         """Vectors of items outside the catalog.
 
