@@ -106,7 +106,7 @@ class TextEncoderConfig(Section):
     """Attention heads."""
     feedforward_dim: int = Field(default=512, ge=1)
     """Width of the feed-forward layers."""
-    dropout: float = Field(default=0.3, ge=0, le=0.99)
+    dropout: float = Field(default=0.1, ge=0, le=0.99)
     """Dropout."""
 
 
@@ -118,7 +118,7 @@ class ItemConfig(Section):
     `id`: no text at all."""
     id_embedding: bool = True
     """Add a trained embedding per item; for new items a regression from their text stands in."""
-    embedding_dropout: float = Field(default=0.3, ge=0, le=0.99)
+    embedding_dropout: float = Field(default=0.2, ge=0, le=0.99)
     """Dropout on the item vectors that enter the decoder."""
     text_encoder: TextEncoderConfig = TextEncoderConfig()
     """Settings of the kind `text-encoder`."""
@@ -207,7 +207,7 @@ class TrainingConfig(Section):
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the training targets; the learning rate ends with them.
 
-    null: 8, and from 200,000 targets on 8 x the cube root of 200,000 / targets, but at least 3.
+    null: 6, and from 200,000 targets on 6 x the cube root of 200,000 / targets, but at least 3.
     """
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length."""

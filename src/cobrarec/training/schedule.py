@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cobrarec.config import TrainingConfig
 
-USUAL_EPOCHS = 8
+USUAL_EPOCHS = 6
 """Epochs of a training of usual size; docs/configuration.md says what the rule was taken from."""
 USUAL_TARGETS = 200_000
 """From here on there are fewer epochs."""
