@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cobrarec.errors import DataError
-from cobrarec.experiments.records import MAX_RANKS_BYTES, Ranks, Results, best_hashes, key_of
+from cobrarec.experiments.records import MAX_RANKS_BYTES, Ranks, Results, key_of, settings_on_validation
 from small_experiment import record
 
 
@@ -87,7 +87,7 @@ def test_damaged_ranks_are_refused(tmp_path):
         Ranks.load(tmp_path / "ranks.npz")
 
 
-def test_the_best_settings_are_those_of_the_best_mean_on_validation():
+def test_settings_are_judged_by_their_mean_on_validation():
     records = [
         record("cobra", 0.1, config_hash="a"),
         record("cobra", 0.3, config_hash="a", seed=1),
@@ -95,4 +95,5 @@ def test_the_best_settings_are_those_of_the_best_mean_on_validation():
         record("cobra", 0.9, config_hash="c", protocol="unmasked"),
         record("counts", 0.2, protocol="unmasked"),
     ]
-    assert best_hashes(records) == {("beauty", "cobra"): "b", ("beauty", "counts"): "hash of counts"}
+    values = settings_on_validation(records)
+    assert values == {("beauty", "cobra"): {"a": pytest.approx(0.2), "b": 0.25}, ("beauty", "counts"): {"hash of counts": 0.2}}

@@ -35,6 +35,12 @@ def test_of_several_settings_those_best_on_validation_count_everywhere(table2):
     }
 
 
+def test_the_settings_of_the_definition_count_where_they_are_recorded(table2):
+    own = record("cobra", 0.2, config_hash=table2.hash_of("cobra"))
+    (models,) = summarize([own, record("cobra", 0.3, config_hash="tried")], table2).values()
+    assert [one.values("ndcg@10") for one in models] == [[0.2]]
+
+
 def test_mean_and_deviation_over_seeds():
     assert mean([1.0, 2.0, 4.0]) == pytest.approx(7 / 3)
     assert deviation([1.0, 3.0]) == pytest.approx(2**0.5)
@@ -61,5 +67,15 @@ def test_a_definition_that_is_not_the_best_recorded_is_told(table2):
     assert unpublished([record("cobra", 0.3, config_hash=own), record("cobra", 0.2, config_hash="other")], table2) == []
     (told,) = unpublished([record("cobra", 0.3, config_hash=own), record("cobra", 0.4, config_hash="other")], table2)
     assert "settings of cobra" in told
+    (told,) = unpublished([record("cobra", 0.3, config_hash="other")], table2)
+    assert "not recorded" in told
     (told,) = unpublished([record("newcomer", 0.4)], table2)
     assert "no row" in told
+
+
+def test_settings_are_better_by_their_mean_over_the_data_sets_that_both_have(table2):
+    own = table2.hash_of("cobra")
+    tried = [record("cobra", 0.35, config_hash="tried"), record("cobra", 0.3, config_hash=own)]
+    toys = [record("cobra", value, config_hash=name, dataset="toys") for name, value in (("tried", 0.3), (own, 0.4))]
+    assert unpublished([*tried, *toys], table2) == []
+    assert len(unpublished([*tried, toys[1]], table2)) == 1

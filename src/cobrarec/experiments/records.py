@@ -115,8 +115,8 @@ def key_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in KEY)
 
 
-def best_hashes(records: Sequence[Record]) -> dict[tuple[str, str], str]:
-    """For each (data set, model) the settings with the best mean NDCG@10 on validation, the first of equals.
+def settings_on_validation(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, float]]:
+    """For each (data set, model) the mean NDCG@10 on validation of each of its settings, by hash.
 
     Judged by the protocol `masked` where anything was measured under it.
     """
@@ -126,4 +126,4 @@ def best_hashes(records: Sequence[Record]) -> dict[tuple[str, str], str]:
         group = (one["dataset"], one["model"])
         if one["protocol"] == "masked" or group not in masked:
             values.setdefault(group, {}).setdefault(one["config_hash"], []).append(one["valid"]["ndcg@10"])
-    return {group: max(of, key=lambda name: float(np.mean(of[name]))) for group, of in values.items()}
+    return {group: {name: float(np.mean(of)) for name, of in settings.items()} for group, settings in values.items()}
