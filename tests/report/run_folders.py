@@ -74,7 +74,7 @@ def write_run(folder: Path, title: str = "Plain title") -> Path:
         "format_version": 1,
         "split": "last-two",
         "created": "2026-01-02T03:04:05",
-        "model": {},
+        "model": {"trained_on": "training and validation interactions"},
         "files": {"items.parquet": {"sha256": "ab" * 32, "bytes": 12345}},
     }
     _write(folder / "prepared/audit.json", {"entries": entries})

@@ -54,6 +54,7 @@ def test_a_whole_run_fills_every_section(tmp_path: Path) -> None:
     for expected in (
         "first",
         "split last-two",
+        "learned from training and validation interactions",
         "22,363",
         "Transition counts",
         "Taken item",

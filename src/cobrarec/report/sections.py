@@ -312,13 +312,16 @@ def _duration(seconds: float) -> str:
 
 
 def facts_line(run: RunFiles) -> Markup:
-    """Return the line under the title: split, protocol, when."""
+    """Return the line under the title: split, what was learned from, who was evaluated, when."""
     manifest = run.manifest or {}
+    model = manifest.get("model")
+    learned = model.get("trained_on") if isinstance(model, dict) else None
     metrics = run.metrics or {}
     users = metrics.get("test_users") if metrics.get("test") else metrics.get("users")
     parts = [
         SYSTEMS.get(run.ranker, run.ranker) if run.ranker != "cobra" else None,
         f"split {manifest['split']}" if manifest.get("split") else None,
+        f"learned from {learned}" if isinstance(learned, str) else None,
         f"{users:,} evaluated users" if isinstance(users, int) else None,
         f"saved {manifest['created']}" if manifest.get("created") else None,
     ]
