@@ -50,3 +50,19 @@ def write_small(folder: Path) -> list[str]:
     (folder / "small.yaml").write_text(dump_config(small_config()))
     tables = ["--items", str(folder / "items.parquet"), "--interactions", str(folder / "interactions.parquet")]
     return [*tables, "--config", str(folder / "small.yaml")]
+
+
+class Told:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def track(self, items, label, total=None):
+        yield from items
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+    def update(self, label, done, total, note="") -> None:
+        pass

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
 from cobrarec.run_results import held_out_of
-from small_run import artifact_contents, differing, small_config, small_world
+from small_run import Told, artifact_contents, differing, small_config, small_world
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +123,39 @@ def test_a_run_that_holds_nothing_out_is_not_refitted(fitted, tmp_path):
     assert cobrarec.verify(tmp_path / "run" / "artifact")["model"]["trained_on"] == "all interactions"
 
 
-@pytest.mark.parametrize("stop", ["semantic IDs", "training", "artifact", "refit", "metrics"])
+def killed_at_call(number):
+    """A step that is killed when it is called for the `number`th time."""
+
+    def wrap(step):
+        calls = []
+
+        def wrapped(*arguments, **keywords):
+            calls.append(1)
+            if len(calls) == number:
+                raise KeyboardInterrupt
+            return step(*arguments, **keywords)
+
+        return wrapped
+
+    return wrap
+
+
+STOPS = {
+    "semantic IDs": ("semantic_ids_step", 1),
+    "training": ("train_step", 1),
+    "chosen": ("artifact_step", 1),
+    "refit": ("refit_step", 1),
+    "artifact": ("artifact_step", 2),
+    "metrics": ("_store_metrics", 1),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS)
 def test_a_fit_that_was_stopped_goes_on_to_the_same_result(fitted, tmp_path, monkeypatch, stop):
     folder = tmp_path / "run"
-    steps = {"semantic IDs": "semantic_ids_step", "training": "train_step", "artifact": "artifact_step", "refit": "refit_step"}
-    name = {**steps, "metrics": "_store_metrics"}[stop]
-
-    def killed(*arguments, **keywords):
-        raise KeyboardInterrupt
-
+    name, number = STOPS[stop]
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, name, killed)
+        patch.setattr(pipeline, name, killed_at_call(number)(getattr(pipeline, name)))
         with pytest.raises(KeyboardInterrupt):
             pipeline.fit(*small_world(), folder, small_config(), RunOptions(test=True))
     pipeline.fit(*small_world(), folder, small_config(), RunOptions(test=True, resume=True))
@@ -140,24 +163,53 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result(fitted, tmp_path, mon
     assert (folder / "metrics.json").read_text() == (fitted / "metrics.json").read_text()
 
 
-def test_ctrl_c_in_training_leaves_a_checkpoint_to_go_on_from(fitted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["checkpoints", "refit"])
+def test_ctrl_c_in_training_leaves_a_checkpoint_to_go_on_from(fitted, tmp_path, monkeypatch, where):
     from cobrarec import run_steps
     from cobrarec.training.job import TrainingJob
 
     def stopping(**settings):
         def stop(step: int) -> None:
-            if step == 1:
+            if step == 1 and settings["folder"].name == where:
                 raise KeyboardInterrupt
 
         return TrainingJob(**settings, on_step=stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(run_steps, "TrainingJob", stopping)
-        with pytest.raises(Interrupted, match="step 1 of 2"):
+        with pytest.raises(Interrupted, match="step 1 of"):
             pipeline.fit(*small_world(), tmp_path / "run", small_config())
     with pytest.raises(RunError, match="--resume"):
         pipeline.fit(*small_world(), tmp_path / "run", small_config())
     pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(resume=True))
+    assert differing(tmp_path / "run", fitted) == set()
+
+
+def test_a_refit_that_was_stopped_can_be_given_up(fitted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "refit_step", killed_at_call(1)(pipeline.refit_step))
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.fit(*small_world(), tmp_path / "run", small_config())
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(resume=True, refit=False))
+    assert artifact_contents(tmp_path / "run") == artifact_contents(fitted, "chosen")
+    assert cobrarec.verify(tmp_path / "run" / "artifact")["model"]["trained_on"] == "training interactions"
+    metrics = [json.loads((run / "metrics.json").read_text())["valid"] for run in (fitted, tmp_path / "run")]
+    assert metrics[0] == metrics[1]
+
+
+def test_validation_is_not_measured_on_a_model_that_has_learned_from_it(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "chosen")
+    with pytest.raises(RunError, match="would mean nothing"):
+        pipeline.evaluate(tmp_path / "run", "valid")
+    assert pipeline.evaluate(tmp_path / "run", "test")["test"] == json.loads((fitted / "metrics.json").read_text())["test"]
+
+
+def test_an_artifact_that_is_there_stays_as_it_is_and_says_so(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / "run")
+    told = Told()
+    pipeline.train(tmp_path / "run", RunOptions(resume=True, refit=False), told)
+    assert "has learned from training and validation interactions and stays as it is" in told.lines[-1]
     assert differing(tmp_path / "run", fitted) == set()
 
 

@@ -19,6 +19,8 @@ from cobrarec.errors import ArtifactError
 
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
+LEARNED, LEARNED_MORE, LEARNED_ALL = "training interactions", "training and validation interactions", "all interactions"
+"""What a model has learned from, as manifests say under `trained_on`."""
 
 
 def write_text(path: Path, text: str) -> None:

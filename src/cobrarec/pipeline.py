@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobrarec.artifact import load_artifact
-from cobrarec.artifact_manifest import write_text
+from cobrarec.artifact_manifest import LEARNED, read_manifest, write_text
+from cobrarec.baselines.storage import Baseline
 from cobrarec.config import Config, RunOptions, load_config, parse_config
 from cobrarec.errors import DataError, RunError, UserError
 from cobrarec.evaluation.evaluate import Ranker
-from cobrarec.prepared import Prepared, load_prepared, prepare_run
+from cobrarec.prepared import Prepared, is_refitted, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
 from cobrarec.report import write_report
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.request_checks import check_k
-from cobrarec.run_baselines import baseline_step, baselines
+from cobrarec.run_baselines import baseline_step, baselines, refit_baseline
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
 from cobrarec.run_results import KS, evaluate_rankers, examples, held_out_of, protocol
 from cobrarec.run_steps import Identified, artifact_step, refit_step, semantic_ids_step, torch_threads, train_step
@@ -124,7 +125,7 @@ def build_semantic_ids(
 
 
 def train(run_folder: Path | str, options: RunOptions | None = None, progress: Progress | None = None) -> Path:
-    """The third step of `fit`: train, choose what validation chooses, write the artifact, whose folder is returned.
+    """The third step of `fit`: train, choose what validation chooses, refit, write the artifact, whose folder is returned.
 
     The seed is the run's. Raises RunError where the folder lacks the semantic IDs that its ranker needs, or holds a started training
     while `resume` is off.
@@ -179,7 +180,7 @@ def evaluate(
             shown = _store_metrics(prepared, [split], progress)
             write_report(run.path)
             return shown
-        rankers = _rankers(prepared, split, progress)
+        rankers = _rankers(prepared, split, baselines(prepared, progress), progress)
         masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
         results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
         return {"protocol": protocol(prepared, masking), "users": held_out_of(prepared, split).num_users, split: results}
@@ -194,34 +195,55 @@ def report(run_folder: Path | str) -> Path:
 def _train(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Path:
     run, refits = prepared.run, options.refit and prepared.split.before_test is not None
     if options.resume and run.artifact.exists():
-        return run.artifact
-    if not (refits and options.resume and run.chosen.exists()):
-        trained = train_step(prepared, identified, _part(options, 1 - REFIT_SHARE if refits else 1.0), progress)
+        return _as_it_is(prepared, options, progress)
+    share = REFIT_SHARE
+    if options.resume and run.chosen.exists():
+        share = 1.0
+    else:
+        trained = train_step(prepared, identified, _part(options, 1 - share if refits else 1.0), progress)
         _store_examples(prepared, trained.recommender)
         artifact_step(prepared, identified, trained, run.chosen if refits else run.artifact)
     if refits:
-        refitted = refit_step(prepared, identified, _part(options, REFIT_SHARE), progress)
-        artifact_step(prepared, identified, refitted, run.artifact)
+        whole = prepared.refitting()
+        artifact_step(whole, identified, refit_step(whole, identified, _part(options, share), progress), run.artifact)
+    elif run.chosen.exists():  # it was to be refitted when it was begun
+        run.chosen.rename(run.artifact)
     return run.artifact
 
 
 def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
-    if not (options.resume and prepared.run.artifact.exists()):
-        with torch_threads(options.num_threads):
-            _store_examples(prepared, baseline_step(prepared, options, progress))
+    if options.resume and prepared.run.artifact.exists():
+        return _as_it_is(prepared, options, progress)
+    with torch_threads(options.num_threads):
+        _store_examples(prepared, baseline_step(prepared, options, progress))
     return prepared.run.artifact
+
+
+def _as_it_is(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
+    """The artifact that is there already; told where the options ask for another one."""
+    run = prepared.run
+    if prepared.split.before_test is not None and is_refitted(run) != options.refit:
+        told = read_manifest(run.artifact)["model"].get("trained_on", LEARNED)
+        progress.message(f"{run.artifact} has learned from {told} and stays as it is; give another folder for another one.")
+    return run.artifact
 
 
 def _store_examples(prepared: Prepared, recommender: Recommender) -> None:
     write_text(prepared.run.examples_file, json.dumps(examples(prepared, recommender), indent=2, ensure_ascii=False) + "\n")
 
 
-def _rankers(prepared: Prepared, split: str, progress: Progress) -> dict[str, Ranker]:
-    """What is measured on a split: the run's own ranker first, and those beside it; see `evaluate`."""
-    run = prepared.run
-    refitted = split == "test" and run.chosen.exists()
-    own = run.chosen if split == "valid" and run.chosen.exists() else run.artifact
-    return {prepared.config.ranker: load_artifact(own), **baselines(prepared, progress, refitted)}
+def _rankers(prepared: Prepared, split: str, beside: Mapping[str, Baseline], progress: Progress) -> dict[str, Ranker]:
+    """What is measured on a split: the run's own ranker first, and those `beside` it; see `evaluate`."""
+    run, own = prepared.run, prepared.config.ranker
+    if not is_refitted(run):
+        return {own: load_artifact(run.artifact), **beside}
+    if split == "test":
+        refitted = {name: refit_baseline(name, one, prepared, progress) for name, one in beside.items()}
+        return {own: load_artifact(run.artifact), **refitted}
+    if not run.chosen.exists():
+        told = f"{run.artifact} has learned from the validation interactions, and {run.chosen}, the model before that, is missing"
+        raise RunError(f"{told}; metrics on validation would mean nothing. Fit again in another folder.")
+    return {own: load_artifact(run.chosen), **beside}
 
 
 def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress) -> dict[str, Any]:
@@ -233,10 +255,11 @@ def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress
     stored: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
     stored |= read_json(run.metrics_file) or {}
     shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
+    beside = baselines(prepared, progress) if splits else {}
     for split in splits:
         shown["users"] = held_out_of(prepared, split).num_users
         stored["users" if split == "valid" else "test_users"] = shown["users"]
-        rankers = _rankers(prepared, split, progress)
+        rankers = _rankers(prepared, split, beside, progress)
         stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
     write_text(run.metrics_file, json.dumps(stored, indent=2) + "\n")
     return shown

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cobrarec.artifact_manifest import write_text
+from cobrarec.artifact_manifest import LEARNED, LEARNED_ALL, LEARNED_MORE, read_manifest, write_text
 from cobrarec.config import Config, RunOptions
 from cobrarec.config_checks import check_config
 from cobrarec.data.audit import audit_tables
@@ -20,7 +20,7 @@ from cobrarec.training.job import resolve_device
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run after its first step."""
+    """A run after its first step, or as it is for the refit."""
 
     run: RunFolder
     config: Config
@@ -29,10 +29,22 @@ class Prepared:
     histories: Histories
     split: Split
 
+    @property
+    def learned_from(self) -> str:
+        """What is fitted to `split.train` has learned from this, in words."""
+        if self.split.test is None:
+            return LEARNED_ALL
+        return LEARNED if self.split.valid is not None else LEARNED_MORE
+
     def refitting(self) -> "Prepared":
         """The same run with the validation interactions among those to learn from, and nothing left to choose on."""
         assert self.split.before_test is not None, "nothing was held out"
         return replace(self, split=replace(self.split, train=self.split.before_test, valid=None))
+
+
+def is_refitted(run: RunFolder) -> bool:
+    """Whether the run's artifact has learned from the validation interactions too."""
+    return read_manifest(run.artifact)["model"].get("trained_on") == LEARNED_MORE
 
 
 def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, options: RunOptions, progress: Progress) -> Prepared:

@@ -15,25 +15,20 @@ from cobrarec.baselines.transitions import LAST, WINDOWS, TransitionCounts, choo
 from cobrarec.config import RunOptions
 from cobrarec.data.splits import HeldOut
 from cobrarec.errors import RunError
-from cobrarec.evaluation.evaluate import Ranker, sample_users
+from cobrarec.evaluation.evaluate import sample_users
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
-from cobrarec.run_results import trained_on
 from cobrarec.semantic_ids.text_embeddings import cached_embeddings
 
 CONTENT_USERS = 2000
 """Validation users on whom the setting of content neighbors is chosen: each is compared with the text of every item."""
 
 
-def baselines(prepared: Prepared, progress: Progress, refit: bool = False) -> dict[str, Ranker]:
-    """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts.
-
-    With `refit` they too have learned from the validation interactions, after those have chosen their settings.
-    """
+def baselines(prepared: Prepared, progress: Progress) -> dict[str, Baseline]:
+    """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts."""
     names = ["popularity", "counts", *(["content"] if prepared.config.ranker in ("cobra", "content") else [])]
-    made = {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
-    return {name: refit_baseline(name, one, prepared, progress) if refit else one for name, one in made.items()}
+    return {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
 
 
 def refit_baseline(ranker: str, chosen: Baseline, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:
@@ -90,7 +85,7 @@ def _save(baseline: Baseline, prepared: Prepared, folder: Path) -> Recommender:
     baseline = baseline.with_config(config.retrieval)
     recommender = Recommender(catalog, baseline, ArtifactInfo(split.train.item_counts(catalog.num_items), split.name, prepared.seed))
     facts: dict[str, Any] = {"items": catalog.num_items, **choices_of_baseline(baseline), "score": recommender.score_formula}
-    save_baseline_artifact(folder, recommender, baseline, config, {**facts, "trained_on": trained_on(prepared, folder)})
+    save_baseline_artifact(folder, recommender, baseline, config, {**facts, "trained_on": prepared.learned_from})
     return recommender
 
 

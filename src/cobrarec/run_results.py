@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,14 +83,6 @@ def shown_metrics(metrics: Mapping[str, float], ks: Sequence[int]) -> dict[str, 
     if metrics[f"length@{last}"] < last:
         names.append(f"length@{last}")
     return {name: metrics[name] for name in names}
-
-
-def trained_on(prepared: Prepared, artifact: Path) -> str:
-    """What the model of an artifact of the run has learned from, in words."""
-    if prepared.split.test is None:
-        return "all interactions"
-    is_refitted = artifact == prepared.run.artifact and prepared.run.chosen.exists()
-    return "training and validation interactions" if is_refitted else "training interactions"
 
 
 def protocol(prepared: Prepared, masking: Masking) -> str:

@@ -26,7 +26,7 @@ from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
-from cobrarec.run_results import KS, choose_weights, shown_metrics, trained_on
+from cobrarec.run_results import KS, choose_weights, shown_metrics
 from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -108,12 +108,18 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
     return Trained(recommender.with_settings(**settings), cold_start, tokenizer, result.best_epoch)
 
 
-def refit_step(prepared: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Trained:
+def refit_step(whole: Prepared, identified: Identified, options: RunOptions, progress: Progress) -> Trained:
     """Train the chosen model a little further, on the validation interactions too; the weights of the fusion stay as chosen.
 
     Reads `chosen/`; raises as `train_step` does.
+
+    Args:
+        whole: the run as `Prepared.refitting` gives it.
+        identified: its codes, which stay.
+        options: device, threads, time limit, whether to go on with a stopped refit.
+        progress: told how far it is.
     """
-    run, whole = prepared.run, prepared.refitting()
+    run = whole.run
     chosen, tools = load_artifact(run.chosen), load_new_item_tools(run.chosen)
     model = chosen.model
     tools.cold_start.write_into(model, identified.embeddings, chosen.info.popularity > 0)
@@ -122,9 +128,9 @@ def refit_step(prepared: Prepared, identified: Identified, options: RunOptions, 
     refitting = whole.config.training.model_copy(update={"num_epochs": REFIT_EPOCHS, "learning_rate": rate, "patience": 0})
     config = whole.config.model_copy(update={"training": refitting})
     progress.message(f"Refitting the chosen model: {REFIT_EPOCHS} epochs on training and validation interactions.")
-    job = TrainingJob(folder=run.checkpoints / "refit", progress=progress, minutes=options.time_limit, resume_hint="")
+    job = TrainingJob(folder=run.checkpoints / "refit", progress=progress, minutes=options.time_limit, resume_hint="", begins_trained=True)
     with torch_threads(options.num_threads):
-        train_model(model, whole.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
+        train_model(model, whole.split.train, config, options.model_copy(update={"seed": whole.seed}), job)
         recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
     weights = {"direct_weight": chosen.weights.direct, "memory_weight": chosen.weights.memory}
     best_epoch = int(read_manifest(run.chosen)["model"]["epochs"])
@@ -144,7 +150,7 @@ def artifact_step(prepared: Prepared, identified: Identified, trained: Trained, 
         "direct_weight": recommender.weights.direct,
         "memory_weight": recommender.weights.memory,
         "score": recommender.score_formula,
-        "trained_on": trained_on(prepared, folder),
+        "trained_on": prepared.learned_from,
     }
     tools = NewItemTools(identified.embedder, identified.assigner, trained.cold_start, trained.tokenizer)
     save_artifact(folder, recommender, config, identified.embeddings, tools, facts)

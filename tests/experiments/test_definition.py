@@ -113,3 +113,10 @@ def test_an_unknown_experiment_is_answered_with_those_that_there_are(tmp_path):
     (tmp_path / "broken.yaml").write_text("rows: [")
     with pytest.raises(ConfigError, match="not readable YAML"):
         load_definition(tmp_path / "broken.yaml")
+
+
+def test_a_ranker_without_a_network_has_the_same_hash_whatever_the_network_is_like(tmp_path):
+    rows = {"counts": {"config": "counts"}, "other": {"config": "counts", "settings": {"model": {"dim": 8}, "training": {"num_epochs": 1}}}}
+    rows["wider"] = {"config": "counts", "settings": {"counts": {"window": 9}}}
+    definition = load_definition(write_definition(tmp_path, rows))[1]
+    assert definition.hash_of("counts") == definition.hash_of("other") != definition.hash_of("wider")

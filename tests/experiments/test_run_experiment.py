@@ -18,24 +18,9 @@ from cobrarec.experiments.run_experiment import places, run_experiment
 from cobrarec.prepared import load_prepared
 from cobrarec.run_folder import RunFolder
 from small_experiment import write_data, write_definition
+from small_run import Told
 
 ROOT = Path(__file__).parents[2]
-
-
-class Told:
-    """A progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def track(self, items, label, total=None):
-        yield from items
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
-
-    def update(self, label, done, total, note="") -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

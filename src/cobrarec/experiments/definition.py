@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field, ValidationError
 
 from cobrarec.config import Config, dump_config, load_config, parse_config
@@ -64,12 +65,12 @@ class Definition(Section):
         return self.rows[model].of or model
 
     def hash_of(self, model: str, scale: float | None = None) -> str:
-        """sha256 of the resolved settings, for an ensemble of those of its members; 16 digits."""
+        """sha256 of the resolved settings that the ranker reads, for an ensemble of those of its members; 16 digits."""
         row = self.rows[model]
         if row.ensemble:
             said = "ensemble of " + " ".join(self.hash_of(member, scale) for member in row.ensemble)
         else:
-            said = dump_config(self.config_of(model, scale))
+            said = settings_read(self.config_of(model, scale))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def difference_of(self, model: str, scale: float | None = None) -> dict[str, Any]:
@@ -86,6 +87,22 @@ class Definition(Section):
             limited: Mapping[Protocol, tuple[str, ...]] = entry if isinstance(entry, dict) else {entry: (dataset,)}
             names += [name for name, datasets in limited.items() if dataset in datasets]
         return names
+
+
+def settings_read(config: Config) -> str:
+    """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
+    if config.ranker == "cobra":
+        return dump_config(config)
+    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[config.ranker]
+    values = config.model_dump(
+        mode="json",
+        include={
+            **dict.fromkeys(("ranker", "data", *sorted(sections)), True),
+            "training": {"max_valid_users"},
+            "retrieval": {"include_history", "fill"},
+        },
+    )
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 def load_definition(source: str | Path) -> tuple[str, Definition]:

@@ -78,7 +78,7 @@ class Runs:
     def _fit(self, items: pa.Table, interactions: pa.Table, run: RunFolder, config: Config, options: RunOptions) -> None:
         """What `fit` does, but for its metrics and report: a record has its own, and only the row's model is asked for."""
         pipeline.prepare(items, interactions, run.path, config, options, self.progress)
-        if config.ranker == "cobra" and not run.artifact.exists():
+        if config.ranker == "cobra":
             pipeline.build_semantic_ids(run.path, progress=self.progress, embedding_cache=options.embedding_cache)
         pipeline.train(run.path, options, self.progress)
 

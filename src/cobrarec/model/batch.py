@@ -58,7 +58,8 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device`; a GPU is not waited for."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        moved: dict[str, Any] = {name: None if value is None else value.to(device, non_blocking=True) for name, value in values.items()}
+        to_gpu = torch.device(device).type == "cuda"
+        moved: dict[str, Any] = {name: None if value is None else value.to(device, non_blocking=to_gpu) for name, value in values.items()}
         return Batch(**moved)
 
 

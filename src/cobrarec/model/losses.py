@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from cobrarec.config import LossConfig
 from cobrarec.model.batch import Batch
 from cobrarec.model.cobra_output import CobraOutput
-from cobrarec.model.score_sums import bucket_log_sums, masked_log_sums, prefix_log_sums
+from cobrarec.model.score_sums import GPU_BLOCK_SCORES, bucket_log_sums, masked_log_sums, prefix_log_sums
 
 
 def cobra_loss(
@@ -93,7 +93,7 @@ def _bucket_log_sum(output: CobraOutput, query: Float[Tensor, "targets dim"]) ->
     tables, items = output.tables, output.encoded_by_bucket
     assert items is not None, "sums over whole buckets need the whole catalog"
     bucket = tables.id_of_row[output.target_rows]
-    if items.is_cuda:
+    if items.is_cuda and len(items) * len(query) <= GPU_BLOCK_SCORES:
         return masked_log_sums(items, query, output.dense_bias.index_select(0, tables.bucket_rows), tables.bucket_offsets, bucket)
     # a target alone in its bucket needs no scan: fine IDs have thousands of such buckets
     alone = (tables.bucket_offsets[bucket + 1] - tables.bucket_offsets[bucket] == 1).nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""Log of summed exponentials of scores `item . query + bias`, over many items, without ever keeping the scores.
+"""Log of summed exponentials of scores `item . query + bias`, over many items, without keeping more scores than fit.
 
 A step of 1,024 targets over 60,000 items has 61 million scores, 245 MB, several times over in a plain implementation. Here the
 scores of few targets at a time, as many as stay in the processor's cache, are computed and summed. Their exponentials are kept for
@@ -82,7 +82,8 @@ def masked_log_sums(
 ) -> Float[Tensor, " targets"]:
     """`bucket_log_sums` by scoring all items and hiding those of other buckets.
 
-    Many times the arithmetic, but in a handful of launches instead of some for each bucket, which is what a step on a GPU waits for.
+    Many times the arithmetic and the memory, but in a handful of launches instead of some for each bucket, which is what a step on a GPU
+    waits for; for at most `GPU_BLOCK_SCORES` scores.
     """
     place = torch.arange(len(items), device=items.device)[:, None]
     hidden = (place < offsets[bucket]) | (place >= offsets[bucket + 1])

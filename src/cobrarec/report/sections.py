@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cobrarec.artifact_manifest import LEARNED_MORE
 from cobrarec.report.examples import example_cards
 from cobrarec.report.markup import Markup, format_number, fraction, join, number, percent, tag, user_text
 from cobrarec.report.plots import Mark, Series, histogram, line_chart
 from cobrarec.report.run_files import RunFiles
 
+AS_CHOSEN = "the model as chosen, before it learned from the validation interactions"
 SYSTEMS = {"cobra": "COBRA", "popularity": "Popularity", "counts": "Transition counts", "content": "Content neighbors"}
 """Names of the compared systems; others keep their key."""
 METRIC_NOTES = {
@@ -107,7 +109,7 @@ def results(run: RunFiles) -> Markup:
     )
     notes = [tag("li", tag("b", metric_name(name)), f": {METRIC_NOTES[name]}.") for name in names if name in METRIC_NOTES]
     legend = tag("details", tag("summary", "What the metrics mean"), tag("ul", *notes)) if notes else Markup("")
-    intro = " · ".join(facts[:4])
+    intro = " · ".join([*facts[:4], *([f"validation: {AS_CHOSEN}"] if _is_refitted(run) and metrics.get("valid") else [])])
     return section("results", "Results", tag("div", *tables, class_="pair"), legend, intro=intro)
 
 
@@ -159,7 +161,7 @@ def examples(run: RunFiles) -> Markup:
     cards = example_cards(run.examples)
     held_out = any(isinstance(example, dict) and example.get("target") for example in run.examples)
     known = "Users of the validation set: what they had, what they took next," if held_out else "Users of the training set: what they had,"
-    intro = f"{known} and what is recommended to them and why."
+    intro = f"{known} and what is recommended to them and why{f', by {AS_CHOSEN}' if held_out and _is_refitted(run) else ''}."
     return section("examples", "Examples", cards, intro=intro) if cards else Markup("")
 
 
@@ -311,17 +313,26 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _learned_from(run: RunFiles) -> str | None:
+    model = (run.manifest or {}).get("model")
+    learned = model.get("trained_on") if isinstance(model, dict) else None
+    return learned if isinstance(learned, str) else None
+
+
+def _is_refitted(run: RunFiles) -> bool:
+    return _learned_from(run) == LEARNED_MORE
+
+
 def facts_line(run: RunFiles) -> Markup:
     """Return the line under the title: split, what was learned from, who was evaluated, when."""
     manifest = run.manifest or {}
-    model = manifest.get("model")
-    learned = model.get("trained_on") if isinstance(model, dict) else None
+    learned = _learned_from(run)
     metrics = run.metrics or {}
     users = metrics.get("test_users") if metrics.get("test") else metrics.get("users")
     parts = [
         SYSTEMS.get(run.ranker, run.ranker) if run.ranker != "cobra" else None,
         f"split {manifest['split']}" if manifest.get("split") else None,
-        f"learned from {learned}" if isinstance(learned, str) else None,
+        f"learned from {learned}" if learned else None,
         f"{users:,} evaluated users" if isinstance(users, int) else None,
         f"saved {manifest['created']}" if manifest.get("created") else None,
     ]

@@ -33,6 +33,8 @@ class TrainingJob:
     """Time that may be spent, validations included; the schedule is fitted to it."""
     resume_hint: str = "Call it again with resume to go on."
     """What an interrupted user is told to do."""
+    begins_trained: bool = False
+    """The model has been trained before."""
     on_step: Callable[[int], None] | None = None
     """Called after each step with the number of steps done; may raise."""
 

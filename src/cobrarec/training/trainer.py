@@ -290,7 +290,8 @@ class Trainer:
     def _result(self) -> TrainResult:
         done, asked = self._state.step, self._timetable.full_steps
         if self._job.minutes is not None and done < asked and self._state.plan.total_steps < asked:
-            hardly = " That is less than an epoch: the model has hardly learned." if done < len(self._batches) else ""
+            has_hardly_learned = done < len(self._batches) and not self._job.begins_trained
+            hardly = " That is less than an epoch: the model has hardly learned." if has_hardly_learned else ""
             self._job.progress.message(f"The time limit ended training after {done:,} of {asked:,} steps.{hardly}")
         best = self._state.best
         assert best is not None, "a finished training has ended at least one epoch"
