@@ -27,15 +27,15 @@ def results(tmp_path):
 
 def test_a_row_holds_means_and_deviations_over_seeds(results, table2):
     text = render_tables(results, table2)
-    spreads = ".0550 ± .0071 | .0550 ± .0071 | .1100 ± .0141 | .0550 ± .0071 | .0550 ± .0071 | .55 ± .07 | 2 | 700"
+    spreads = ".0550 ± .0071 | .0550 ± .0071 | .1100 ± .0141 | .0550 ± .0071 | .50 ± .00 | .0550 ± .0071 | .55 ± .07 | 2 | 700"
     assert f"| `cobra` | {spreads} |" in text
-    assert "| `counts` | .0400 | .0400 | .0800 | .0400 | .0400 | – | 1 | 100 |" in text
+    assert "| `counts` | .0400 | .0400 | .0800 | .0400 | .50 | .0400 | – | 1 | 100 |" in text
 
 
 def test_there_is_a_table_per_data_set_and_protocol_with_published_figures_beside_the_masked(results, table2):
     tables = render_tables(results, table2).split("\n\n**")
     assert [table.strip("*").split("**")[0] for table in tables] == ["beauty, masked", "beauty, unmasked", "steam100k, masked"]
-    assert "| COBRA as published (arXiv 2503.02453) | .0537 | .0395 | .0725 | .0456 | – | – | – | – |" in tables[0]
+    assert "| COBRA as published (arXiv 2503.02453) | .0537 | .0395 | .0725 | .0456 | – | – | – | – | – |" in tables[0]
     assert "published" not in tables[1] + tables[2]
     assert "published" not in render_tables(results, table2, published=False)
     assert "published" not in render_tables(results, table2.model_copy(update={"beside_papers": False}))

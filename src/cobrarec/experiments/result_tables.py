@@ -8,7 +8,7 @@ from cobrarec.experiments.published import METRICS, PUBLISHED
 from cobrarec.experiments.records import Results
 from cobrarec.experiments.summaries import Summary, deviation, differences, mean, summarize
 
-HEAD = "| model | R@5 | N@5 | R@10 | N@10 | valid N@10 | direct | seeds | seconds |\n|---|---|---|---|---|---|---|---|---|"
+HEAD = "| model | R@5 | N@5 | R@10 | N@10 | cov@10 | valid N@10 | direct | seeds | seconds |\n|---|---|---|---|---|---|---|---|---|---|"
 OVERVIEW = ("recall@10", "ndcg@10")
 NOTHING = "No records are there yet."
 
@@ -94,7 +94,8 @@ def _signed(value: float) -> str:
 
 
 def _row(summary: Summary) -> str:
-    cells = [f"`{summary.model}`", *(spread(summary.values(metric)) for metric in METRICS), spread(summary.values("ndcg@10", "valid"))]
+    cells = [f"`{summary.model}`", *(spread(summary.values(metric)) for metric in METRICS), spread(summary.values("coverage@10"), 2)]
+    cells.append(spread(summary.values("ndcg@10", "valid")))
     seconds = summary.facts("seconds")
     cells += [spread(summary.facts("direct_share"), 2), str(len(summary.records)), f"{mean(seconds):,.0f}" if seconds else "–"]
     return "| " + " | ".join(cells) + " |"
@@ -104,6 +105,6 @@ def _published_rows(dataset: str) -> list[str]:
     rows = []
     for paper in PUBLISHED:
         if (values := paper.metrics(dataset)) is not None:
-            cells = [f"{paper.name} as published ({paper.source})", *map(figure, values.values()), *["–"] * 4]
+            cells = [f"{paper.name} as published ({paper.source})", *map(figure, values.values()), *["–"] * 5]
             rows.append("| " + " | ".join(cells) + " |")
     return rows
