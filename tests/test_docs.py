@@ -82,6 +82,12 @@ def test_the_published_settings_of_each_model_are_the_best_recorded_on_validatio
     assert unpublished(Results(ROOT / "docs/results", name).records(), load_definition(name)[1]) == []
 
 
+def test_the_files_of_ranks_stay_small_enough_for_git() -> None:
+    files = list((ROOT / "docs/results/ranks").glob("*.npz"))
+    assert files
+    assert max(file.stat().st_size for file in files) < 65_536
+
+
 def test_records_fill_the_page_and_draw_the_picture(tmp_path: Path) -> None:
     made = generator("generate_reproduction")
     records = [record("cobra", 0.05), record("cobra", 0.06, seed=1), record("counts", 0.04)]

@@ -88,7 +88,7 @@ def save_artifact(
             np.save(partial / "item_tokens.npy", tools.tokenizer.table(recommender.catalog.texts).ids, allow_pickle=False)
         _save_tensors(recommender.model.state_dict(), partial / "model.safetensors")
         _save_tensors(recommender.items.arrays(), partial / "item_vectors.safetensors")
-        if recommender.network.memory is not None and recommender.weights.memory:
+        if recommender.network.memory is not None:
             save_arrays(recommender.network.memory.arrays(), partial / MEMORY)
         save_arrays(tools.cold_start.arrays(), partial / "cold_start.safetensors")
         _write_manifest(partial, recommender, config, facts)

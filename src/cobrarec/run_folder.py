@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from cobrarec.artifact_manifest import replace_folder, write_text
-from cobrarec.config import Config, dump_config, load_config
+from cobrarec.config import Config, dump_config, load_config, settings_read
 from cobrarec.errors import MachineError, RunError
 
 OWN_FOLDERS = ("prepared", "semantic_ids", "checkpoints", "chosen", "artifact")
@@ -117,7 +117,7 @@ class RunFolder:
 def run_identity(config: Config, seed: int, items: pa.Table, interactions: pa.Table) -> dict[str, Any]:
     """What decides the result of a run, hashed; `allow_collapse` lets it go on but changes nothing in it."""
     semantic_ids = config.semantic_ids.model_copy(update={"allow_collapse": False})
-    settings = dump_config(config.model_copy(update={"semantic_ids": semantic_ids}))
+    settings = settings_read(config.model_copy(update={"semantic_ids": semantic_ids}))
     return {
         "configuration": hashlib.sha256(settings.encode()).hexdigest(),
         "items": table_hash(items),

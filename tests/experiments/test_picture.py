@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cobrarec.experiments.definition import load_definition
-from cobrarec.experiments.picture import LEFT, WIDTH, render_picture
+from cobrarec.experiments.picture import WIDTH, left_of, render_picture
 from cobrarec.experiments.records import Ranks, Results
-from small_experiment import record
+from small_experiment import hash_in_table2, record
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -44,7 +44,7 @@ def test_each_model_has_a_bar_as_long_as_its_mean_and_a_line_where_there_are_see
     assert widths[0] / widths[1] == pytest.approx(0.055 / 0.04, rel=0.01)
     (line,) = named(picture, "line", "spread")
     middle = (float(line.get("x1")) + float(line.get("x2"))) / 2
-    assert middle == pytest.approx(LEFT + widths[0], abs=0.2)
+    assert middle == pytest.approx(left_of(["TIGER, published"]) + widths[0], abs=0.2)
 
 
 def test_published_figures_are_rings_where_there_are_any(picture):
@@ -53,7 +53,7 @@ def test_published_figures_are_rings_where_there_are_any(picture):
 
 def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):
     results = Results(tmp_path, "table2")
-    results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", "hash of cobra"))
+    results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", hash_in_table2("cobra")))
     assert "published" not in render_picture(results, table2.model_copy(update={"beside_papers": False})).partition("</style>")[2]
 
 
@@ -62,6 +62,10 @@ def test_everything_lies_inside_the_view_box(picture):
     for element in picture.iter():
         for name, limit in (("x", WIDTH), ("x1", WIDTH), ("x2", WIDTH), ("cx", WIDTH), ("y", height), ("y2", height)):
             assert 0 <= float(element.get(name, 0)) <= limit
+    names = [element for element in picture.iter(f"{SVG}text") if element.get("text-anchor") == "end"]
+    assert "TIGER, published" in {element.text for element in names}
+    for element in names:
+        assert float(element.get("x")) - 7 * len(element.text) >= 0
 
 
 def test_without_records_there_is_no_picture(tmp_path, table2):

@@ -5,7 +5,7 @@ from cobrarec.experiments.bootstrap import Difference
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.records import Ranks, Results
 from cobrarec.experiments.result_tables import NOTHING, difference_line, figure, render_overview, render_tables, spread
-from small_experiment import record
+from small_experiment import hash_in_table2, record
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def results(tmp_path):
     found = Results(tmp_path, "table2")
     users = np.full(40, 1, dtype=np.uint8)
     for one in (record("cobra", 0.05, direct_share=0.5), record("cobra", 0.06, seed=1, direct_share=0.6, seconds=1300.0)):
-        found.add(one, Ranks(users, "users", "targets", "hash of cobra"))
-    found.add(record("counts", 0.04), Ranks(2 * users, "users", "targets", "hash of counts"))
-    found.add(record("counts", 0.02, dataset="steam100k"), Ranks(users, "users", "targets", "hash of counts"))
-    found.add(record("cobra", 0.03, protocol="unmasked"), Ranks(users, "users", "targets", "hash of cobra"))
+        found.add(one, Ranks(users, "users", "targets", hash_in_table2("cobra")))
+    found.add(record("counts", 0.04), Ranks(2 * users, "users", "targets", hash_in_table2("counts")))
+    found.add(record("counts", 0.02, dataset="steam100k"), Ranks(users, "users", "targets", hash_in_table2("counts")))
+    found.add(record("cobra", 0.03, protocol="unmasked"), Ranks(users, "users", "targets", hash_in_table2("cobra")))
     return found
 
 
@@ -50,7 +50,7 @@ def test_differences_stand_under_their_table(results, table2):
 
 
 def test_the_overview_has_a_column_per_data_set_and_the_best_in_bold(results, table2):
-    results.add(record("content", 0.01, dataset="steam100k"), Ranks(np.ones(40, np.uint8), "users", "targets", "hash of content"))
+    results.add(record("content", 0.01, dataset="steam100k"), Ranks(np.ones(40, np.uint8), "users", "targets", hash_in_table2("content")))
     assert render_overview(results, table2).splitlines() == [
         "| test, recall@10 / NDCG@10 | beauty | steam100k |",
         "|---|---|---|",

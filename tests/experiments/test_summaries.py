@@ -4,7 +4,7 @@ import pytest
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.records import Ranks, Results
 from cobrarec.experiments.summaries import deviation, differences, mean, summarize, unpublished
-from small_experiment import record
+from small_experiment import hash_in_table2, record
 
 
 @pytest.fixture
@@ -21,12 +21,18 @@ def test_models_come_in_the_order_of_the_definition_and_seeds_in_theirs(table2):
     assert group[1][0].values("recall@10", "valid") == [0.4, 0.6]
 
 
-def test_of_several_settings_those_best_on_validation_count_everywhere(table2):
+def test_of_a_row_only_its_present_settings_are_shown(table2):
+    both = [record("cobra", 0.2), record("cobra", 0.3, config_hash="other"), record("counts", 0.1, config_hash="other")]
+    (summaries,) = summarize(both, table2).values()
+    assert [(one.model, one.values("ndcg@10")) for one in summaries] == [("cobra", [0.2])]
+
+
+def test_of_several_settings_of_no_row_those_best_on_validation_count_everywhere(table2):
     records = [
-        record("cobra", 0.2, config_hash="a"),
-        record("cobra", 0.3, config_hash="b"),
-        record("cobra", 0.9, config_hash="a", protocol="unmasked"),
-        record("cobra", 0.4, config_hash="b", protocol="unmasked"),
+        record("newcomer", 0.2, config_hash="a"),
+        record("newcomer", 0.3, config_hash="b"),
+        record("newcomer", 0.9, config_hash="a", protocol="unmasked"),
+        record("newcomer", 0.4, config_hash="b", protocol="unmasked"),
     ]
     groups = summarize(records, table2)
     assert {group: [one.values("ndcg@10") for one in models] for group, models in groups.items()} == {
@@ -51,7 +57,7 @@ def test_only_models_whose_ranks_are_all_kept_are_compared(tmp_path, table2):
     results = Results(tmp_path, "table2")
     for name, seed in (("cobra", 0), ("cobra", 1), ("counts", 0), ("sasrec", 0)):
         ranks = np.full(40, 1 if name == "cobra" else 2, dtype=np.uint8)
-        results.add(record(name, 0.1, seed=seed), Ranks(ranks, "users", "targets", f"hash of {name}"))
+        results.add(record(name, 0.1, seed=seed), Ranks(ranks, "users", "targets", hash_in_table2(name)))
     results.ranks_path(record("sasrec", 0.1)).unlink()
     (summaries,) = summarize(results.records(), table2).values()
     found = differences(summaries, "cobra", results)

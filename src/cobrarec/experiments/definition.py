@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError
 
-from cobrarec.config import Config, dump_config, load_config, parse_config
+from cobrarec.config import Config, load_config, parse_config, settings_read
 from cobrarec.config_errors import explain
 from cobrarec.config_section import Section
 from cobrarec.errors import ConfigError
@@ -89,22 +88,6 @@ class Definition(Section):
         return names
 
 
-def settings_read(config: Config) -> str:
-    """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
-    if config.ranker == "cobra":
-        return dump_config(config)
-    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[config.ranker]
-    values = config.model_dump(
-        mode="json",
-        include={
-            **dict.fromkeys(("ranker", "data", *sorted(sections)), True),
-            "training": {"max_valid_users"},
-            "retrieval": {"include_history", "fill"},
-        },
-    )
-    return yaml.safe_dump(values, sort_keys=False)
-
-
 def load_definition(source: str | Path) -> tuple[str, Definition]:
     """Name and content of a packaged experiment, or of a YAML file of that form.
 
@@ -163,6 +146,9 @@ def _check(definition: Definition, source: str) -> None:
         for other in (*row.ensemble, *([row.of] if row.of is not None else [])):
             if other not in plain or other == name:
                 raise ConfigError(f"The row {name} in {source} names {other}; expected one of {', '.join(plain)}.")
+        fewer = [member for member in row.ensemble if rows[member].seeds < row.seeds]
+        if fewer and any("masked-shuffled-ties" in entry for entry in row.protocols):
+            raise ConfigError(f"The row {name} in {source} shuffles ties by its seed, and {fewer[0]} has fewer seeds than it.")
         limited = [one for entry in row.protocols if isinstance(entry, dict) for datasets in entry.values() for one in datasets]
         if foreign := sorted(set(limited) - set(definition.datasets)):
             raise ConfigError(f"The row {name} in {source} names the data set {foreign[0]}; expected of {', '.join(definition.datasets)}.")

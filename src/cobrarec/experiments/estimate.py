@@ -57,7 +57,7 @@ def plan_lines(
         num_users = pc.count_distinct(tables[dataset].interactions["user_id"]).as_py()
         seconds, rough = 2 * SECONDS_PER_USER * num_users * len(left), False
         for name in new:
-            earlier = [one["seconds"] for one in records if (one["dataset"], one["model"]) == (dataset, name.model)]
+            earlier = [one["seconds"] for one in records if (one["dataset"], one["model"]) == (dataset, name.model) and one["seconds"]]
             rough |= not earlier
             seconds += float(np.mean(earlier)) if earlier else training_seconds(definition.config_of(name.model, scale), tables[dataset])
         total += seconds

@@ -1,10 +1,9 @@
 """Results: the records of an experiment in one JSON file, and beside them the rank of every test user's target."""
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ import numpy.typing as npt
 from cobrarec.artifact_manifest import write_text
 from cobrarec.data.tables import write_beside
 from cobrarec.errors import DataError
+from cobrarec.experiments.locks import locked
 
 KEY = ("dataset", "model", "config_hash", "seed", "protocol")
 """What a record is found by; a later one of the same key takes its place."""
-MAX_RANKS_BYTES = 65_536
-"""Rank files are kept beside the records in git, so they stay small."""
 Record = dict[str, Any]
 
 
@@ -41,11 +39,8 @@ class Ranks:
 
     def save(self, path: Path) -> None:
         """Write all of it, beside first and then renamed."""
-        with write_beside(path) as partial:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, ranks=self.ranks, users=self.users, targets=self.targets, config_hash=self.config_hash)
-            size = partial.stat().st_size
-            assert size < MAX_RANKS_BYTES, f"{path} has {size:,} bytes"
+        with write_beside(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, ranks=self.ranks, users=self.users, targets=self.targets, config_hash=self.config_hash)
 
     @classmethod
     def load(cls, path: Path) -> "Ranks":
@@ -53,8 +48,8 @@ class Ranks:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["ranks"], str(file["users"]), str(file["targets"]), str(file["config_hash"]))
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"The ranks in {path} cannot be read: {error}. Run the experiment again.") from None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"The ranks in {path} cannot be read: {error}. Remove the file and run the experiment again.") from None
 
 
 class Results:
@@ -78,7 +73,7 @@ class Results:
     def add(self, record: Record, ranks: Ranks) -> None:
         """Write the ranks, then the record; several processes may add to one file."""
         ranks.save(self.ranks_path(record))
-        with self._alone():
+        with locked(self.folder):
             others = self.records()
             same = [place for place, one in enumerate(others) if key_of(one) == key_of(record)]
             if same:
@@ -87,19 +82,14 @@ class Results:
                 others.append(record)
             write_text(self.path, json.dumps(others, indent=1, ensure_ascii=False) + "\n")
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the folder's lock, so that no other process reads or writes the records meanwhile."""
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+    def complete(self) -> list[Record]:
+        """The records whose ranks are there: what need not be made again."""
+        return [record for record in self.records() if self.ranks_path(record).exists()]
 
     def ranks_path(self, record: Mapping[str, Any]) -> Path:
         """File of the ranks that belong to a record."""
-        return self.folder / "ranks" / "{dataset}-{model}-{protocol}-seed{seed}.npz".format(**record)
+        name = "{dataset}-{model}-{protocol}-seed{seed}".format(**record)
+        return self.folder / "ranks" / f"{name}-{record['config_hash'][:8]}.npz"
 
     def ranks(self, record: Mapping[str, Any]) -> Ranks | None:
         """The ranks of a record; None where they are not there or belong to other settings."""

@@ -25,6 +25,7 @@ from cobrarec.experiments.records import Ranks, Record, Results
 from cobrarec.experiments.runs import Runs, TrainedRun
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress, Silent
+from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.run_results import KS, held_out_of
 
 PUBLIC_RESULTS = Path("docs/results")
@@ -55,7 +56,7 @@ def run_experiment(
     out, folder = places(name, selection)
     results = Results(folder, name)
     tables = load_datasets(selection.data, dict.fromkeys(job.dataset for job in jobs), selection.scale)
-    records = results.records()
+    records = results.complete()
     todo = still_to_do(jobs, records)
     progress.message(f"Experiment {name}: runs in {out}, records in {results.path}")
     for line in plan_lines(jobs, todo, definition, tables, records, out, selection.scale):
@@ -64,6 +65,8 @@ def run_experiment(
         return results
     runs = Runs(definition, tables, out, selection, progress)
     for place, job in enumerate(todo):
+        if not still_to_do([job], results.complete()):  # another process has made it meanwhile
+            continue
         progress.message(f"Record {place + 1} of {len(todo)}: {job.dataset}, {job.model}, seed {job.seed}, {job.protocol}")
         results.add(*make_record(job, definition, runs))
     return results
@@ -72,7 +75,8 @@ def run_experiment(
 def places(name: str, selection: Selection) -> tuple[Path, Path]:
     """Folder of the runs and folder of the records; those of a scaled experiment are apart from those of whole ones."""
     scale = selection.scale
-    out = selection.out or (RUNS if scale is None else RUNS / f"scale-{scale:g}")
+    out = selection.out or RUNS
+    out = out if scale is None else out / f"scale-{scale:g}"
     results = selection.results or (PUBLIC_RESULTS if scale is None else out / "results")
     if scale is not None and results.resolve() == PUBLIC_RESULTS.resolve():
         raise ConfigError(f"--scale makes records that do not belong into {PUBLIC_RESULTS}; give another folder with --results.")
@@ -99,7 +103,6 @@ def make_record(job: Job, definition: Definition, runs: Runs) -> tuple[Record, R
         "mean_list_length": measured[f"length@{max(KS)}"],
         "users": test.num_users,
         **facts,
-        **provenance(selection.device, selection.num_threads),
     }
     return record, ranks_of(lists.test, test, prepared.catalog, job.config_hash)
 
@@ -110,9 +113,11 @@ def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[Train
     recommender = runs.serving(job.model, run, job.protocol)
     valid, test = (held_out_of(run.prepared, split) for split in ("valid", "test"))
     lists = Lists(rank(recommender, valid, runs.progress), rank(recommender, test, runs.progress))
-    facts: dict[str, Any] = {"epochs": run.best_epoch, "seconds": run.seconds}
+    facts: dict[str, Any] = {"epochs": run.best_epoch, **run.made}
+    if isinstance(recommender.engine, ListSearch):
+        facts["memory_weight"] = recommender.weights.memory
     if has_direct_query(recommender):
-        facts["direct_weight"], facts["memory_weight"] = recommender.weights.direct, recommender.weights.memory
+        facts["direct_weight"] = recommender.weights.direct
         facts["direct_share"] = direct_share(recommender, test, lists.test, runs.progress)
     return lists, facts
 
@@ -130,8 +135,10 @@ def _ensemble_lists(job: Job, definition: Definition, runs: Runs, trained: list[
     shown = ", ".join(f"{name} {weight:g}" for name, weight in zip(names, weights, strict=True))
     runs.progress.message(f"Weights of the ensemble chosen on validation: {shown}")
     lists = Lists(*(mixed_lists(of, weights, ties, NUM_LISTED) for of in listed))
-    seconds = sum(run.seconds for run in trained) + time.monotonic() - start
-    return lists, {"weights": dict(zip(names, weights, strict=True)), "epochs": None, "seconds": round(seconds, 1)}
+    known = [run.made["seconds"] for run in trained if run.made["seconds"] is not None]
+    seconds = round(sum(known) + time.monotonic() - start, 1) if len(known) == len(trained) else None
+    facts = {"weights": dict(zip(names, weights, strict=True)), "epochs": None, "seconds": seconds}
+    return lists, facts | provenance(runs.selection.device, runs.selection.num_threads)
 
 
 def _check_same_users(members: list[Prepared]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,9 +17,11 @@ from cobrarec.artifact_manifest import write_text
 from cobrarec.config import Config, RunOptions
 from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import Definition
+from cobrarec.experiments.locks import locked
 from cobrarec.experiments.measures import served
 from cobrarec.experiments.plan import RunName, Selection
 from cobrarec.experiments.protocols import Protocol, with_shuffled_ties
+from cobrarec.experiments.provenance import provenance
 from cobrarec.prepared import Prepared, load_prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.list_search import ListSearch
@@ -26,16 +29,21 @@ from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_folder import RunFolder, read_json
 from cobrarec.run_results import choose_weights
 
-SECONDS_FILE = "seconds.json"
+MADE_FILE = "made.json"
+"""What a run folder keeps of its making: `seconds` and what `provenance` says."""
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run with its artifact. seconds: of all that makes it, its metrics not among it. best_epoch: None where nothing was trained."""
+    """A run with its artifact.
+
+    made: `seconds` of all that makes it (None where it is not known; metrics not among it), `cores` or `device`, `commit` and `date`, as of
+    its training. best_epoch: None where nothing was trained.
+    """
 
     prepared: Prepared
     recommender: Recommender
-    seconds: float
+    made: dict[str, Any]
     best_epoch: int | None
 
 
@@ -45,6 +53,7 @@ class Runs:
     def __init__(self, definition: Definition, tables: Mapping[str, Tables], out: Path, selection: Selection, progress: Progress) -> None:
         self.definition, self.tables, self.out, self.progress = definition, tables, out, progress
         self.selection = selection
+        self.provenance = provenance(selection.device, selection.num_threads)
 
     def trained(self, name: RunName) -> TrainedRun:
         """The run in its folder, fitted to its end.
@@ -65,15 +74,16 @@ class Runs:
             refit=False,
             embedding_cache=self.out / "embeddings",
         )
-        if run.artifact.exists():  # it only remains to see that it is this very run's
-            pipeline.prepare(tables.items, interactions, run.path, config, options, self.progress)
-        else:
-            with timed(run.path / SECONDS_FILE):
-                self._fit(tables.items, interactions, run, config, options)
+        with locked(run.path.with_suffix(".lock")):
+            if run.artifact.exists():  # it only remains to see that it is this very run's
+                pipeline.prepare(tables.items, interactions, run.path, config, options, self.progress)
+            else:
+                with noted(run.path / MADE_FILE, self.provenance):
+                    self._fit(tables.items, interactions, run, config, options)
         recommender = load_artifact(run.artifact, self.selection.device)
-        seconds = (read_json(run.path / SECONDS_FILE) or {"seconds": 0.0})["seconds"]
+        made = read_json(run.path / MADE_FILE) or {"seconds": None, **self.provenance}
         best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
-        return TrainedRun(load_prepared(run), recommender, seconds, best_epoch)
+        return TrainedRun(load_prepared(run), recommender, made, best_epoch)
 
     def _fit(self, items: pa.Table, interactions: pa.Table, run: RunFolder, config: Config, options: RunOptions) -> None:
         """What `fit` does, but for its metrics and report: a record has its own, and only the row's model is asked for."""
@@ -95,12 +105,12 @@ class Runs:
 
 
 @contextmanager
-def timed(path: Path) -> Iterator[None]:
-    """Add the seconds of the block to those in `path`, also where it is left by an error, if its folder is there then."""
+def noted(path: Path, facts: Mapping[str, Any]) -> Iterator[None]:
+    """Write `facts` to `path`, and the seconds of the block added to those there, also where an error ends it, if its folder is there."""
     start = time.monotonic()
     try:
         yield
     finally:
         if path.parent.exists():
             before = (read_json(path) or {"seconds": 0.0})["seconds"]
-            write_text(path, json.dumps({"seconds": round(before + time.monotonic() - start, 1)}) + "\n")
+            write_text(path, json.dumps({"seconds": round(before + time.monotonic() - start, 1), **facts}) + "\n")

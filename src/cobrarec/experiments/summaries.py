@@ -34,11 +34,11 @@ Group = tuple[str, Protocol]
 def summarize(records: Sequence[Record], definition: Definition) -> dict[Group, list[Summary]]:
     """For each data set and protocol the models in the order of the definition; groups without a record are absent.
 
-    Of several settings of a model those of the definition count; where they are not recorded, the best on validation, the first of equals.
+    Of a row only the settings of the definition count; of a model that is no row of it the best on validation, the first of equals.
     """
     own = {model: definition.hash_of(model) for model in definition.rows}
     shown = {
-        (dataset, model): own[model] if own.get(model) in values else max(values, key=lambda name: values[name])
+        (dataset, model): own.get(model) or max(values, key=lambda name: values[name])
         for (dataset, model), values in settings_on_validation(records).items()
     }
     published = [record for record in records if record["config_hash"] == shown[record["dataset"], record["model"]]]
