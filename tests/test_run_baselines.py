@@ -235,14 +235,18 @@ def test_the_baselines_count_the_training_histories_alone(runs):
     assert made["popularity"].popular.order.tolist() == Popularity.fit(train, num_items, ties).popular.order.tolist()
 
 
-def test_a_model_without_semantic_ids_goes_through_the_pipeline(tmp_path):
-    sasrec = load_config("sasrec")
-    small = small_config()
+@pytest.mark.parametrize(("name", "num_levels"), [("sasrec", 0), ("sasrec-text", 0), ("tiger", 3)])
+def test_the_packaged_networks_go_through_the_pipeline(tmp_path, name, num_levels):
+    packaged, small = load_config(name), small_config()
     changed = {
         "text": small.text,
         "training": small.training,
-        "model": sasrec.model.model_copy(update={"dim": 16, "decoder": small.model.decoder}),
+        "model": packaged.model.model_copy(update={"dim": 16, "decoder": small.model.decoder}),
     }
-    recommender = pipeline.fit(*small_world(), tmp_path / "run", sasrec.model_copy(update=changed))
-    assert recommender.semantic_ids.num_levels == 0
+    if num_levels:
+        changed["semantic_ids"] = packaged.semantic_ids.model_copy(update={"codebook_size": 4, "allow_collapse": True})
+    recommender = pipeline.fit(*small_world(), tmp_path / "run", packaged.model_copy(update=changed))
+    assert recommender.semantic_ids.num_levels == num_levels
+    items = [one.item_id for one in recommender.recommend([recommender.catalog.item_ids[:3].tolist()], k=5)[0]]
+    assert len(set(items)) == 5
     assert list(json.loads((tmp_path / "run" / "metrics.json").read_text())["valid"]) == ["cobra", "popularity", "counts", "content"]

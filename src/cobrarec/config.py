@@ -150,7 +150,8 @@ class DecoderConfig(Section):
 
 
 class ModelConfig(Section):
-    """The model. With `direct_query`, `item_evidence`, `dense_skip`, `identity_heads` and `item_bias` off it is the paper's."""
+    """The model. Not of the paper are `direct_query`, `item_evidence`, `dense_skip`, `identity_heads`, `item_bias`, the item's
+    `id_embedding` and the decoder's times and relative positions; the configuration `paper-amazon` does without all of them."""
 
     dim: int = Field(default=128, ge=2)
     """Width of the decoder and of the item vectors."""
@@ -207,10 +208,12 @@ class TrainingConfig(Section):
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the training targets; the learning rate ends with them.
 
-    null: 6, and from 200,000 targets on 6 x the cube root of 200,000 / targets, but at least 3.
+    null: 6, from 200,000 targets on 6 x the cube root of 200,000 / targets, but at least 3, and below 65,536 targets 6 x the cube root of
+    65,536 / targets, but at most 16.
     """
     targets_per_batch: int = Field(default=1024, ge=1)
-    """Predicted items a step, over users of similar history length."""
+    """Predicted items a step, over users of similar history length. Fewer, but not below 128, where an epoch would have less than 32
+    steps."""
     learning_rate: float = Field(default=3e-3, gt=0)
     """AdamW peak learning rate."""
     id_embedding_rate_factor: float = Field(default=5.0, gt=0)

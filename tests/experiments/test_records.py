@@ -56,7 +56,7 @@ def test_the_key_tells_settings_seeds_and_protocols_apart():
 def test_ranks_come_back_and_only_with_the_record_of_their_settings(tmp_path):
     results = Results(tmp_path, "table2")
     results.add(record("cobra", 0.1), some_ranks())
-    assert results.ranks_path(record("cobra", 0.1)).name == f"beauty-cobra-masked-seed0-{hash_in_table2('cobra')[:8]}.npz"
+    assert results.ranks_path(record("cobra", 0.1)).name == f"table2-beauty-cobra-masked-seed0-{hash_in_table2('cobra')[:8]}.npz"
     loaded = results.ranks(record("cobra", 0.1))
     assert loaded.ranks.dtype == np.uint8
     assert np.array_equal(loaded.ranks, some_ranks().ranks)

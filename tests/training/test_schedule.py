@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cobrarec.config import TrainingConfig
-from cobrarec.training.schedule import Plan, epochs_for, rate_factor
+from cobrarec.training.schedule import Plan, epochs_for, rate_factor, targets_per_step
 
 
 def test_the_phase_runs_from_zero_to_one() -> None:
@@ -48,8 +48,26 @@ def test_a_plan_that_ends_now_is_over() -> None:
 
 @pytest.mark.parametrize(
     ("num_targets", "epochs"),
-    [(0, 6), (1_000, 6), (131_000, 6), (200_000, 6), (550_000, 4), (1_000_000, 4), (5_000_000, 3), (10**9, 3)],
+    [
+        (0, 16),
+        (1_000, 16),
+        (7_000, 13),
+        (20_800, 9),
+        (65_536, 6),
+        (131_000, 6),
+        (200_000, 6),
+        (550_000, 4),
+        (1_000_000, 4),
+        (5_000_000, 3),
+        (10**9, 3),
+    ],
 )
-def test_many_targets_are_seen_less_often(num_targets: int, epochs: int) -> None:
+def test_many_targets_are_seen_less_often_and_few_ones_more_often(num_targets: int, epochs: int) -> None:
     assert epochs_for(TrainingConfig(), num_targets) == epochs
     assert epochs_for(TrainingConfig(num_epochs=11), num_targets) == 11
+
+
+@pytest.mark.parametrize(("num_targets", "a_step"), [(0, 128), (1_000, 128), (8_192, 256), (20_800, 650), (32_768, 1024), (10**9, 1024)])
+def test_a_step_has_fewer_targets_where_an_epoch_would_have_few_steps(num_targets: int, a_step: int) -> None:
+    assert targets_per_step(TrainingConfig(), num_targets) == a_step
+    assert targets_per_step(TrainingConfig(targets_per_batch=37), num_targets) == 37

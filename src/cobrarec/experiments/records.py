@@ -89,7 +89,7 @@ class Results:
     def ranks_path(self, record: Mapping[str, Any]) -> Path:
         """File of the ranks that belong to a record."""
         name = "{dataset}-{model}-{protocol}-seed{seed}".format(**record)
-        return self.folder / "ranks" / f"{name}-{record['config_hash'][:8]}.npz"
+        return self.folder / "ranks" / f"{self.path.stem}-{name}-{record['config_hash'][:8]}.npz"
 
     def ranks(self, record: Mapping[str, Any]) -> Ranks | None:
         """The ranks of a record; None where they are not there or belong to other settings."""

@@ -14,6 +14,12 @@ USUAL_EPOCHS = 6
 USUAL_TARGETS = 200_000
 """From here on there are fewer epochs."""
 FEWEST_EPOCHS = 3
+FEW_TARGETS = 65_536
+"""Up to here there are more epochs."""
+MOST_EPOCHS = 16
+FEWEST_STEPS = 32
+"""Steps of an epoch; where there would be fewer, a step has fewer targets, down to this many:"""
+FEWEST_TARGETS_PER_STEP = 128
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,14 @@ def rate_factor(phase: float, warmup_fraction: float, final_rate_fraction: float
 
 
 def epochs_for(settings: TrainingConfig, num_targets: int) -> int:
-    """The epochs of the settings, or, where these leave it open, by the rule: many targets are seen less often."""
+    """The epochs of the settings, or, where these leave it open, by the rule: many targets are seen less often, few ones more often."""
     if settings.num_epochs is not None:
         return settings.num_epochs
-    return max(FEWEST_EPOCHS, round(USUAL_EPOCHS * min(1.0, (USUAL_TARGETS / max(num_targets, 1)) ** (1 / 3))))
+    usual = min(max(num_targets, FEW_TARGETS), USUAL_TARGETS)
+    epochs = round(USUAL_EPOCHS * (usual / max(num_targets, 1)) ** (1 / 3))
+    return min(max(FEWEST_EPOCHS, epochs), MOST_EPOCHS)
+
+
+def targets_per_step(settings: TrainingConfig, num_targets: int) -> int:
+    """The targets of a step: as the settings say, or fewer where an epoch would have too few steps."""
+    return min(settings.targets_per_batch, max(FEWEST_TARGETS_PER_STEP, num_targets // FEWEST_STEPS))

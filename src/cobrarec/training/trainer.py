@@ -28,7 +28,7 @@ from cobrarec.training.epoch_log import append_epoch, restore_epochs
 from cobrarec.training.interruption import interruption_deferred
 from cobrarec.training.job import JUDGED_BY, TrainingJob, TrainResult, resolve_device
 from cobrarec.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_rate
-from cobrarec.training.schedule import Plan, epochs_for, rate_factor
+from cobrarec.training.schedule import Plan, epochs_for, rate_factor, targets_per_step
 from cobrarec.training.state import TrainingState, check_settings, settings_of
 from cobrarec.training.timetable import MEASURED_STEPS, Timetable
 
@@ -76,6 +76,7 @@ class Trainer:
         self._average = AveragedWeights(model, config.training.ema_decay)
         num_targets = int(self._windows.num_targets.sum())
         self._num_epochs = epochs_for(config.training, num_targets)
+        self._targets_per_step = targets_per_step(config.training, num_targets)
         self._settings = settings_of(config, options.seed, num_targets)
         self._batches = self._batches_of(0)
         num_steps = self._count_steps()
@@ -243,12 +244,11 @@ class Trainer:
 
     def _batches_of(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         generator = np.random.default_rng([self._seed, _ORDER, epoch])
-        return batches_by_length(self._windows, self._config.training.targets_per_batch, generator)
+        return batches_by_length(self._windows, self._targets_per_step, generator)
 
     def _count_steps(self) -> int:
         """Steps of all epochs; they have equally many unless single windows fill a batch."""
-        settings = self._config.training
-        if 2 * self._windows.num_targets.max() <= settings.targets_per_batch:
+        if 2 * self._windows.num_targets.max() <= self._targets_per_step:
             return self._num_epochs * len(self._batches)
         return sum(len(self._batches_of(epoch)) for epoch in range(self._num_epochs))
 
