@@ -18,10 +18,10 @@ import pytest
 
 from cobrarec.cli import main
 from cobrarec.cli.commands import COMMANDS
-from cobrarec.config import known_keys
+from cobrarec.config import Config, known_keys
 from cobrarec.data.sources import predictable_world, write_source
 from cobrarec.experiments.definition import load_definition, packaged_definitions
-from cobrarec.experiments.records import Results
+from cobrarec.experiments.records import Results, settings_on_validation
 from cobrarec.experiments.summaries import unpublished
 from small_experiment import record
 
@@ -80,6 +80,21 @@ def test_the_tables_and_pictures_of_the_reproduction_are_what_the_records_say() 
 @pytest.mark.parametrize("name", packaged_definitions())
 def test_the_published_settings_of_each_model_are_the_best_recorded_on_validation(name: str) -> None:
     assert unpublished(Results(ROOT / "docs/results", name).records(), load_definition(name)[1]) == []
+
+
+def test_the_default_is_the_best_on_validation_of_the_rows_of_this_model() -> None:
+    """As the README says, on every data set; `cobra-memory` is the row without any setting."""
+    _, definition = load_definition("table2")
+    assert definition.config_of("cobra-memory") == Config()
+    values = settings_on_validation(Results(ROOT / "docs/results", "table2").records())
+    for dataset in definition.datasets:
+        reached = {
+            model: found[definition.hash_of(model)]
+            for (of, model), found in values.items()
+            if of == dataset and model.startswith("cobra") and definition.hash_of(model) in found
+        }
+        assert len(reached) > 1
+        assert max(reached, key=lambda model: reached[model]) == "cobra-memory"
 
 
 def test_the_files_of_ranks_stay_small_enough_for_git() -> None:
