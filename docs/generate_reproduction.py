@@ -47,7 +47,7 @@ def _content(name: str, folder: Path) -> str:
     tables = render_tables(Results(folder, name), load_definition(name)[1])
     if folder / f"{name}.svg" not in pictures(folder):
         return tables
-    return f"![NDCG@10 on test of every model of {name}, a panel per data set](results/{name}.svg)\n\n{tables}"
+    return f"![NDCG@10 on test of the rows of {name}, a panel per data set](results/{name}.svg)\n\n{tables}"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,26 @@ def test_published_figures_are_rings_where_there_are_any(picture):
 def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):
     results = Results(tmp_path, "table2")
     results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", hash_in_table2("cobra")))
-    assert "published" not in render_picture(results, table2.model_copy(update={"beside_papers": False})).partition("</style>")[2]
+    assert (
+        "published"
+        not in render_picture(results, table2.model_copy(update={"beside_papers": False, "compared": None})).partition("</style>")[2]
+    )
+
+
+def test_what_is_no_table_of_a_paper_shows_differences_with_their_intervals(tmp_path, table2):
+    """`cobra` is right for all 40 users, `counts` for every second one, so that its NDCG@10 is .5 less."""
+    results = Results(tmp_path, "table2")
+    hits = np.ones(40, np.uint8)
+    for one, ranks in ((record("cobra", 0.1), hits), (record("counts", 0.1), hits * (np.arange(40) % 2)), (record("content", 0.1), hits)):
+        results.add(one, Ranks(ranks.astype(np.uint8), "users", "targets", one["config_hash"]))
+    picture = ElementTree.fromstring(render_picture(results, table2.model_copy(update={"beside_papers": False, "compared": "cobra"})))
+    counts, content = named(picture, "circle", "mean")
+    (interval,) = named(picture, "line", "spread")
+    (zero,) = named(picture, "line", "zero")
+    assert float(interval.get("x1")) < float(counts.get("cx")) < float(interval.get("x2")) < float(zero.get("x1"))
+    assert content.get("cx") == zero.get("x1")
+    assert "beauty: counts −.5000 [−." in picture.find(f"{SVG}desc").text
+    assert not named(picture, "rect", "mean")
 
 
 def test_everything_lies_inside_the_view_box(picture):

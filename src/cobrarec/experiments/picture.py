@@ -1,18 +1,23 @@
-"""The picture of an experiment: NDCG@10 on test of every model, a panel per data set, as one SVG that follows light and dark."""
+"""The picture of an experiment, as one SVG that follows light and dark, a panel per data set.
+
+Of a table that stands beside papers: NDCG@10 on test of every model. Of any other experiment: how far each row is from the one compared.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from cobrarec.experiments.definition import Definition
 from cobrarec.experiments.published import PUBLISHED
 from cobrarec.experiments.records import Results
-from cobrarec.experiments.result_tables import figure, spread
-from cobrarec.experiments.summaries import Summary, deviation, mean, summarize
+from cobrarec.experiments.result_tables import figure, signed, spread
+from cobrarec.experiments.summaries import Summary, deviation, differences, mean, summarize
 from cobrarec.report.markup import Markup, join, tag
 from cobrarec.report.plots import Scale, nice_ticks, rounded, tick_labels
 from cobrarec.report.style import PALETTE
 
 METRIC = "ndcg@10"
-WIDTH, RIGHT = 760, 24
+WIDTH, RIGHT = 760, 32
 """Of the picture, and what is right of the plotted area, in units of the view box."""
 LETTER = 7.2
 """Room for a letter of a name, which stands left of the plotted area."""
@@ -22,28 +27,48 @@ RULES = """
 text { fill: var(--quiet); font: 13px system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif; }
 .name { fill: var(--ink); } .head { fill: var(--ink); font-weight: 650; font-size: 15px; } .ground { fill: var(--ground); }
 .grid { stroke: var(--line); } .mean { fill: var(--s0); } .spread { stroke: var(--ink); stroke-width: 1.6; }
-.published { fill: none; stroke: var(--s2); stroke-width: 2; }
+.zero { stroke: var(--quiet); stroke-width: 1.6; } .published { fill: none; stroke: var(--s2); stroke-width: 2; }
 """
 
 
-def render_picture(results: Results, definition: Definition) -> str | None:
-    """The SVG of the protocol `masked`; None where nothing is recorded under it.
+@dataclass(frozen=True)
+class Panel:
+    """A data set's part: its head, and for each row its name, what is said of it, and where its mark begins, stands and ends."""
 
-    A bar is the mean over the seeds, its line the deviation to both sides; a ring is a figure published in a paper.
+    dataset: str
+    head: str
+    rows: tuple["Mark", ...]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A row: a mean with its spread or interval, or a published figure."""
+
+    name: str
+    said: str
+    low: float
+    value: float
+    high: float
+    kind: Literal["bar", "ring", "dot"]
+
+
+def render_picture(results: Results, definition: Definition) -> str | None:
+    """The SVG of the protocol `masked`; None where nothing can be drawn.
+
+    A bar is the mean over the seeds, its line the deviation to both sides; a ring is a figure published in a paper. A dot is a difference
+    to the compared row, its line the interval that holds 95 % of the resampled differences; a row without ranks has none.
     """
-    panels = {dataset: models for (dataset, protocol), models in summarize(results.records(), definition).items() if protocol == "masked"}
+    groups = {dataset: models for (dataset, protocol), models in summarize(results.records(), definition).items() if protocol == "masked"}
+    draw = _means if definition.beside_papers or definition.compared is None else _differences
+    panels = [panel for dataset, models in groups.items() if (panel := draw(dataset, models, results, definition)).rows]
     if not panels:
         return None
-    published = {f"{one.name}, published": one for one in (PUBLISHED if definition.beside_papers else ())}
-    left = left_of([*(one.model for models in panels.values() for one in models), *published])
+    left = left_of([row.name for panel in panels for row in panel.rows])
     parts, top = [], 0
-    for dataset, summaries in panels.items():
-        papers = [(name, values[METRIC]) for name, one in published.items() if (values := one.metrics(dataset)) is not None]
-        parts.append(tag("g", _panel(dataset, summaries, papers, left), transform=f"translate(0 {top})"))
-        top += ABOVE + BELOW + ROW * (len(summaries) + len(papers))
-    said = "; ".join(
-        f"{dataset}: {', '.join(f'{one.model} {spread(one.values(METRIC))}' for one in models)}" for dataset, models in panels.items()
-    )
+    for panel in panels:
+        parts.append(tag("g", _drawn(panel, left), transform=f"translate(0 {top})"))
+        top += ABOVE + BELOW + ROW * len(panel.rows)
+    said = "; ".join(f"{panel.dataset}: {', '.join(row.said for row in panel.rows)}" for panel in panels)
     content = join(
         tag("title", "NDCG@10 on test by model and data set", id="title"),
         tag("desc", f"{said}.", id="desc"),
@@ -60,37 +85,50 @@ def left_of(names: Sequence[str]) -> float:
     return 30 + LETTER * max(map(len, names))
 
 
-def _panel(dataset: str, summaries: Sequence[Summary], papers: Sequence[tuple[str, float]], left: float) -> Markup:
-    means = [mean(summary.values(METRIC)) for summary in summaries]
-    apart = [deviation(summary.values(METRIC)) or 0.0 for summary in summaries]
-    highest = max([*(value + error for value, error in zip(means, apart, strict=True)), *(value for _, value in papers)])
-    ticks = nice_ticks(0.0, highest)
-    x_of = Scale(ticks[0], ticks[-1], left, WIDTH - RIGHT)
-    bottom = ABOVE + ROW * (len(summaries) + len(papers))
-    grid = [tag("line", x1=rounded(x), x2=rounded(x), y1=ABOVE - 6, y2=bottom, class_="grid") for x, _ in tick_labels(ticks, x_of)]
-    labels = [tag("text", label, x=rounded(x), y=bottom + 17, text_anchor="middle") for x, label in tick_labels(ticks, x_of)]
-    bars = [
-        _bar(summary, ABOVE + ROW * place, x_of, left, value, error)
-        for place, (summary, value, error) in enumerate(zip(summaries, means, apart, strict=True))
+def _means(dataset: str, models: Sequence[Summary], results: Results, definition: Definition) -> Panel:
+    rows = []
+    for one in models:
+        values = one.values(METRIC)
+        value, error = mean(values), deviation(values) or 0.0
+        rows.append(Mark(one.model, f"{one.model} {spread(values)}", max(0.0, value - error), value, value + error, "bar"))
+    for paper in PUBLISHED if definition.beside_papers else ():
+        if (reported := paper.metrics(dataset)) is not None:
+            name, value = f"{paper.name}, published", reported[METRIC]
+            rows.append(Mark(name, f"{name} {figure(value)}", value, value, value, "ring"))
+    return Panel(dataset, f"{dataset}: NDCG@10 on test", tuple(rows))
+
+
+def _differences(dataset: str, models: Sequence[Summary], results: Results, definition: Definition) -> Panel:
+    rows = []
+    for name, by_metric in differences(models, definition.compared, results).items():
+        found = by_metric[METRIC]
+        said = f"{name} {signed(-found.mean)} [{signed(-found.high)}, {signed(-found.low)}]"
+        rows.append(Mark(name, said, -found.high, -found.mean, -found.low, "dot"))
+    return Panel(dataset, f"{dataset}: NDCG@10 on test, less that of {definition.compared}", tuple(rows))
+
+
+def _drawn(panel: Panel, left: float) -> Markup:
+    ticks = nice_ticks(min(0.0, *(row.low for row in panel.rows)), max(0.0, *(row.high for row in panel.rows)))
+    x_of, bottom = Scale(ticks[0], ticks[-1], left, WIDTH - RIGHT), ABOVE + ROW * len(panel.rows)
+    grid = [
+        tag("line", x1=rounded(x), x2=rounded(x), y1=ABOVE - 6, y2=bottom, class_="zero" if tick == 0 and ticks[0] < 0 else "grid")
+        for tick, (x, _) in zip(ticks, tick_labels(ticks, x_of), strict=True)
     ]
-    rings = [_ring(name, ABOVE + ROW * (len(summaries) + place), x_of, left, value) for place, (name, value) in enumerate(papers)]
-    return join(tag("text", f"{dataset}: NDCG@10 on test", x=20, y=26, class_="head"), *grid, *labels, *bars, *rings)
+    labels = [tag("text", label, x=rounded(x), y=bottom + 17, text_anchor="middle") for x, label in tick_labels(ticks, x_of)]
+    marks = [_mark(row, ABOVE + ROW * place, x_of, left) for place, row in enumerate(panel.rows)]
+    return join(tag("text", panel.head, x=20, y=26, class_="head"), *grid, *labels, *marks)
 
 
-def _name(text: str, top: int, left: float) -> Markup:
-    return tag("text", text, x=rounded(left - 10), y=rounded(top + 15), text_anchor="end", class_="name")
-
-
-def _bar(summary: Summary, top: int, x_of: Scale, left: float, value: float, error: float) -> Markup:
-    said = tag("title", f"{summary.model}: {spread(summary.values(METRIC))}")
-    bar = tag("rect", said, x=rounded(left), y=rounded(top + 4), width=rounded(x_of(value) - left), height=ROW - 8, rx=2, class_="mean")
-    low, high = rounded(x_of(max(0.0, value - error))), rounded(x_of(value + error))
-    line = tag("line", x1=low, x2=high, y1=rounded(top + ROW / 2), y2=rounded(top + ROW / 2), class_="spread") if error else None
-    return tag("g", _name(summary.model, top, left), bar, line)
-
-
-def _ring(name: str, top: int, x_of: Scale, left: float, value: float) -> Markup:
-    said = tag("title", f"{name}: {figure(value)}")
-    return tag(
-        "g", _name(name, top, left), tag("circle", said, cx=rounded(x_of(value)), cy=rounded(top + ROW / 2), r=5, class_="published")
-    )
+def _mark(row: Mark, top: int, x_of: Scale, left: float) -> Markup:
+    name = tag("text", row.name, x=rounded(left - 10), y=rounded(top + 15), text_anchor="end", class_="name")
+    said, x, y = tag("title", row.said), rounded(x_of(row.value)), rounded(top + ROW / 2)
+    if row.kind == "bar":
+        mark = tag(
+            "rect", said, x=rounded(left), y=rounded(top + 4), width=rounded(x_of(row.value) - left), height=ROW - 8, rx=2, class_="mean"
+        )
+    else:
+        mark = tag("circle", said, cx=x, cy=y, r=5, class_="published" if row.kind == "ring" else "mean")
+    line = None
+    if row.low < row.high:
+        line = tag("line", x1=rounded(x_of(row.low)), x2=rounded(x_of(row.high)), y1=y, y2=y, class_="spread")
+    return tag("g", name, mark, line)

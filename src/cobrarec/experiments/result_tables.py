@@ -82,14 +82,15 @@ def difference_line(compared: str, other: str, by_metric: Mapping[str, Differenc
     for metric, found in by_metric.items():
         shown = metric.replace("ndcg", "NDCG")
         if found.low <= 0 <= found.high:
-            said.append(f"not told apart in {shown}, {_signed(found.mean)} [{_signed(found.low)}, {_signed(found.high)}]")
+            said.append(f"not told apart in {shown}, {signed(found.mean)} [{signed(found.low)}, {signed(found.high)}]")
             continue
         word, (low, high) = ("better", (found.low, found.high)) if found.low > 0 else ("worse", (-found.high, -found.low))
         said.append(f"{word} by {figure(abs(found.mean))} [{figure(low)}, {figure(high)}] in {shown}")
     return f"- `{compared}` beside `{other}`: {'; '.join(said)}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference with its sign: −.0012."""
     return ("−" if round(value, 4) < 0 else "+") + figure(abs(value))
 
 
