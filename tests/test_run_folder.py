@@ -58,6 +58,13 @@ def test_allowing_collapse_does_not_make_another_run(tmp_path):
     assert held(tmp_path)[1] == held(tmp_path, config)[1]
 
 
+def test_a_ranker_without_a_network_is_another_run_only_by_what_it_reads(tmp_path):
+    counts = parse_config({"ranker": "counts"})
+    wider, nearer = (parse_config({"ranker": "counts", **changes}) for changes in ({"model": {"dim": 32}}, {"counts": {"window": 3}}))
+    assert held(tmp_path, counts)[1] == held(tmp_path, wider)[1]
+    assert held(tmp_path, counts)[1] != held(tmp_path, nearer)[1]
+
+
 def test_a_folder_with_something_of_ours_but_no_run_is_refused(tmp_path):
     run, identity = held(tmp_path)
     write_text(run.metrics_file, "{}")

@@ -347,19 +347,3 @@ def load_config(source: str | Path) -> Config:
 def dump_config(config: Config) -> str:
     """The resolved configuration as YAML, every field present."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def settings_read(config: Config) -> str:
-    """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
-    if config.ranker == "cobra":
-        return dump_config(config)
-    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[config.ranker]
-    values = config.model_dump(
-        mode="json",
-        include={
-            **dict.fromkeys(("ranker", "data", *sorted(sections)), True),
-            "training": {"max_valid_users"},
-            "retrieval": {"include_history", "fill"},
-        },
-    )
-    return yaml.safe_dump(values, sort_keys=False)

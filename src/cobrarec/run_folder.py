@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from cobrarec.artifact_manifest import replace_folder, write_text
-from cobrarec.config import Config, dump_config, load_config, settings_read
+from cobrarec.config import Config, dump_config, load_config
 from cobrarec.errors import MachineError, RunError
 
 OWN_FOLDERS = ("prepared", "semantic_ids", "checkpoints", "chosen", "artifact")
@@ -112,6 +113,22 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with replace_folder(step) as partial:
             yield partial
+
+
+def settings_read(config: Config) -> str:
+    """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
+    if config.ranker == "cobra":
+        return dump_config(config)
+    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[config.ranker]
+    values = config.model_dump(
+        mode="json",
+        include={
+            **dict.fromkeys(("ranker", "data", *sorted(sections)), True),
+            "training": {"max_valid_users"},
+            "retrieval": {"include_history", "fill"},
+        },
+    )
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 def run_identity(config: Config, seed: int, items: pa.Table, interactions: pa.Table) -> dict[str, Any]:

@@ -54,10 +54,8 @@ def test_published_figures_are_rings_where_there_are_any(picture):
 def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):
     results = Results(tmp_path, "table2")
     results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", hash_in_table2("cobra")))
-    assert (
-        "published"
-        not in render_picture(results, table2.model_copy(update={"beside_papers": False, "compared": None})).partition("</style>")[2]
-    )
+    plain = table2.model_copy(update={"beside_papers": False, "compared": None})
+    assert "published" not in render_picture(results, plain).partition("</style>")[2]
 
 
 def test_what_is_no_table_of_a_paper_shows_differences_with_their_intervals(tmp_path, table2):

@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cobrarec.config import Config, load_config, parse_config, settings_read
+from cobrarec.config import Config, load_config, parse_config
 from cobrarec.config_errors import explain
 from cobrarec.config_section import Section
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.datasets import scaled_config
 from cobrarec.experiments.protocols import Protocol
+from cobrarec.run_folder import settings_read
 from cobrarec.strict_yaml import read_yaml
 
 
