@@ -49,6 +49,16 @@ def test_differences_stand_under_their_table(results, table2):
     assert first.endswith("better by .3691 [.3691, .3691] in NDCG@10")
 
 
+@pytest.mark.parametrize(("network", "is_said"), [("a", False), ("b", True), (None, False)])
+def test_a_variant_that_was_measured_on_another_training_is_said_to_be(tmp_path, table2, network, is_said):
+    results, ranks = Results(tmp_path, "table2"), np.ones(40, np.uint8)
+    for one in (record("cobra-memory", 0.1, network="a"), record("cobra", 0.1, network=network), record("sasrec", 0.1, network="c")):
+        results.add(one, Ranks(ranks, "users", "targets", one["config_hash"]))
+    lines = {line.split("`")[3]: line for line in render_tables(results, table2).splitlines() if line.startswith("- ")}
+    assert ("another training" in lines["cobra"]) is is_said
+    assert "another training" not in lines["sasrec"]
+
+
 def test_the_overview_has_a_column_per_data_set_and_the_best_in_bold(results, table2):
     results.add(record("content", 0.01, dataset="steam100k"), Ranks(np.ones(40, np.uint8), "users", "targets", hash_in_table2("content")))
     assert render_overview(results, table2).splitlines() == [

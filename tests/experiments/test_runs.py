@@ -3,6 +3,7 @@ import json
 import pytest
 
 from cobrarec import pipeline, run_steps
+from cobrarec.artifact_manifest import file_hash
 from cobrarec.errors import DataError, Interrupted, RunError
 from cobrarec.experiments import runs as runs_module
 from cobrarec.experiments.datasets import Tables
@@ -33,6 +34,7 @@ def test_a_run_is_fitted_once_then_loaded_and_its_texts_are_shared(runs, monkeyp
     assert first.made == json.loads((folder / "made.json").read_text())
     assert first.made["seconds"] > 0
     assert first.made["cores"] == 1
+    assert first.network == file_hash(folder / "artifact/model.safetensors")[:12]
     assert first.prepared.config == runs.definition.config_of("whole")
     assert list((runs.out / "embeddings").iterdir())
     monkeypatch.setattr(pipeline, "train", None)

@@ -6,7 +6,7 @@ from cobrarec.experiments.bootstrap import Difference
 from cobrarec.experiments.definition import Definition
 from cobrarec.experiments.published import METRICS, PUBLISHED
 from cobrarec.experiments.records import Results
-from cobrarec.experiments.summaries import Summary, deviation, differences, mean, summarize
+from cobrarec.experiments.summaries import Summary, deviation, differences, mean, other_training, summarize
 
 HEAD = "| model | R@5 | N@5 | R@10 | N@10 | cov@10 | valid N@10 | direct | seeds | seconds |\n|---|---|---|---|---|---|---|---|---|---|"
 OVERVIEW = ("recall@10", "ndcg@10")
@@ -31,7 +31,12 @@ def render_tables(results: Results, definition: Definition, published: bool = Tr
         users = summaries[0].records[0]["users"]
         lines = [f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]
         apart = differences(summaries, definition.compared, results)
-        sentences = [difference_line(str(definition.compared), other, found) for other, found in apart.items()]
+        of = {summary.model: summary for summary in summaries}
+        sentences = [
+            difference_line(str(definition.compared), other, found)
+            + " (of another training of the same settings)" * _is_apart(definition, of[str(definition.compared)], of[other])
+            for other, found in apart.items()
+        ]
         parts.append("\n".join([*lines, *([""] if sentences else []), *sentences]))
     return "\n\n".join(parts) if parts else NOTHING
 
@@ -92,6 +97,12 @@ def difference_line(compared: str, other: str, by_metric: Mapping[str, Differenc
 def signed(value: float) -> str:
     """A difference with its sign: −.0012."""
     return ("−" if round(value, 4) < 0 else "+") + figure(abs(value))
+
+
+def _is_apart(definition: Definition, compared: Summary, other: Summary) -> bool:
+    models = (compared.model, other.model)
+    is_same_run = all(model in definition.rows for model in models) and len({definition.run_of(model) for model in models}) == 1
+    return is_same_run and other_training(compared, other)
 
 
 def _row(summary: Summary) -> str:

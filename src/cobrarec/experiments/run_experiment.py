@@ -113,7 +113,7 @@ def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[Train
     recommender = runs.serving(job.model, run, job.protocol)
     valid, test = (held_out_of(run.prepared, split) for split in ("valid", "test"))
     lists = Lists(rank(recommender, valid, runs.progress), rank(recommender, test, runs.progress))
-    facts: dict[str, Any] = {"epochs": run.best_epoch, **run.made}
+    facts: dict[str, Any] = {"network": run.network, "epochs": run.best_epoch, **run.made}
     if isinstance(recommender.engine, ListSearch):
         facts["memory_weight"] = recommender.weights.memory
     if has_direct_query(recommender):

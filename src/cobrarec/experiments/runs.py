@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cobrarec import pipeline
 from cobrarec.artifact import load_artifact
-from cobrarec.artifact_manifest import write_text
+from cobrarec.artifact_manifest import read_manifest, write_text
 from cobrarec.config import Config, RunOptions
 from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import Definition
@@ -38,13 +38,15 @@ class TrainedRun:
     """A run with its artifact.
 
     made: `seconds` of all that makes it (None where it is not known; metrics not among it), `cores` or `device`, `commit` and `date`, as of
-    its training. best_epoch: None where nothing was trained.
+    its training. best_epoch: None where nothing was trained. network: the first 12 digits of its weights' sha256, by which variants of one
+    training are told from those of another; None without a network.
     """
 
     prepared: Prepared
     recommender: Recommender
     made: dict[str, Any]
     best_epoch: int | None
+    network: str | None
 
 
 class Runs:
@@ -83,7 +85,8 @@ class Runs:
         recommender = load_artifact(run.artifact, self.selection.device)
         made = read_json(run.path / MADE_FILE) or {"seconds": None, **self.provenance}
         best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
-        return TrainedRun(load_prepared(run), recommender, made, best_epoch)
+        weights = read_manifest(run.artifact)["files"].get("model.safetensors")
+        return TrainedRun(load_prepared(run), recommender, made, best_epoch, weights and weights["sha256"][:12])
 
     def _fit(self, items: pa.Table, interactions: pa.Table, run: RunFolder, config: Config, options: RunOptions) -> None:
         """What `fit` does, but for its metrics and report: a record has its own, and only the row's model is asked for."""

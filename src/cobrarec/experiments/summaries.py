@@ -80,6 +80,12 @@ def differences(summaries: Sequence[Summary], compared: str | None, results: Res
     return compare(first, ranks)
 
 
+def other_training(first: Summary, second: Summary) -> bool:
+    """Whether two rows of one training were measured on different networks; not known of records that do not name theirs."""
+    networks = [{record["seed"]: record["network"] for record in one.records if record.get("network")} for one in (first, second)]
+    return any(networks[0][seed] != networks[1][seed] for seed in networks[0].keys() & networks[1].keys())
+
+
 def unpublished(records: Sequence[Record], definition: Definition) -> list[str]:
     """What is wrong with the definition in the light of the records: rows whose settings are not recorded, or not the best.
 
