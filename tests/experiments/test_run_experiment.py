@@ -160,7 +160,7 @@ def test_the_small_experiment_of_the_makefile_runs_within_three_minutes(tmp_path
     done = subprocess.run(words, cwd=ROOT, env=path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert time.monotonic() - start < 180
-    records = json.loads((tmp_path / "small/runs/results/table2.json").read_text())
+    records = json.loads((tmp_path / "small/runs/scale-0.1/results/table2.json").read_text())
     assert {one["dataset"] for one in records} == {"beauty", "toys"}
     assert {one["protocol"] for one in records} == {"masked", "unmasked", "masked-shuffled-ties"}
     assert "| `cobra` |" in done.stdout
