@@ -13,7 +13,9 @@ from cobrarec.artifact import load_artifact
 from cobrarec.errors import ConfigError, DataError
 from cobrarec.evaluation.evaluate import evaluate
 from cobrarec.experiments import run_experiment as module
+from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.plan import Selection
+from cobrarec.experiments.result_tables import render_tables
 from cobrarec.experiments.run_experiment import places, run_experiment
 from cobrarec.prepared import load_prepared
 from cobrarec.run_folder import RunFolder
@@ -133,12 +135,15 @@ def test_a_scaled_experiment_stays_away_from_the_records_of_whole_ones(done, tmp
     assert places("table2", Selection()) == (Path("runs/experiments"), Path("docs/results"))
     out, results = places("table2", Selection(scale=0.1))
     assert (out, results) == (Path("runs/experiments/scale-0.1"), Path("runs/experiments/scale-0.1/results"))
+    assert places("table2", Selection(scale=0.1, out=Path("own")))[0] == Path("own/scale-0.1")
     with pytest.raises(ConfigError, match="--results"):
         places("table2", Selection(scale=0.1, results=tmp_path / "docs" / "results"))
     selection, source, _ = done
     scaled = Selection(data=selection.data, scale=0.5, models=("cascade",), device="cpu")
-    (record,) = run_experiment(source, scaled).records()
+    results = run_experiment(source, scaled)
+    (record,) = results.records()
     assert record["users"] == 30
+    assert "| `cascade` |" in render_tables(results, load_definition(source)[1], 0.5)
     assert record["config_hash"] != by_name(done[2], "cascade")["config_hash"]
     assert not (tmp_path / "docs").exists()
 

@@ -70,7 +70,7 @@ class Experiment:
         )
         results = run_experiment(self.source, selection, screen, self.estimate)
         if not self.estimate:
-            screen.line(render_tables(results, load_definition(self.source)[1], published=self.scale is None))
+            screen.line(render_tables(results, load_definition(self.source)[1], self.scale))
             screen.line(f"records  {results.path}")
 
 

@@ -13,21 +13,21 @@ OVERVIEW = ("recall@10", "ndcg@10")
 NOTHING = "No records are there yet."
 
 
-def render_tables(results: Results, definition: Definition, published: bool = True) -> str:
+def render_tables(results: Results, definition: Definition, scale: float | None = None) -> str:
     """All tables of the results, one per data set and protocol, each followed by the comparisons that its ranks allow.
 
     Args:
         results: records and ranks.
         definition: gives the order of the rows and the one that is compared.
-        published: add what the papers report, where the definition asks for it; it is of the whole data sets.
+        scale: of the records, where they are of a share of the users; what papers report stands beside whole ones alone.
 
     Raises:
         DataError: the results cannot be read, or ranks that are compared are of different data.
     """
-    groups = summarize(results.records(), definition)
+    groups = summarize(results.records(), definition, scale)
     parts = []
     for (dataset, protocol), summaries in groups.items():
-        papers = _published_rows(dataset) if definition.beside_papers and published and protocol == "masked" else []
+        papers = _published_rows(dataset) if definition.beside_papers and scale is None and protocol == "masked" else []
         users = summaries[0].records[0]["users"]
         lines = [f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]
         apart = differences(summaries, definition.compared, results)

@@ -31,12 +31,12 @@ Group = tuple[str, Protocol]
 """Data set and protocol."""
 
 
-def summarize(records: Sequence[Record], definition: Definition) -> dict[Group, list[Summary]]:
+def summarize(records: Sequence[Record], definition: Definition, scale: float | None = None) -> dict[Group, list[Summary]]:
     """For each data set and protocol the models in the order of the definition; groups without a record are absent.
 
     Of a row only the settings of the definition count; of a model that is no row of it the best on validation, the first of equals.
     """
-    own = {model: definition.hash_of(model) for model in definition.rows}
+    own = {model: definition.hash_of(model, scale) for model in definition.rows}
     shown = {
         (dataset, model): own.get(model) or max(values, key=lambda name: values[name])
         for (dataset, model), values in settings_on_validation(records).items()
