@@ -17,8 +17,9 @@ END = "<!-- end -->"
 
 def render(page: str, folder: Path = RESULTS) -> str:
     """The page with what stands between `<!-- NAME -->` and `<!-- end -->` made anew from the records in `folder`."""
+    drawn = pictures(folder)
     for name in packaged_definitions():
-        page = _filled(page, name, _content(name, folder))
+        page = _filled(page, name, _content(name, folder, with_picture=folder / f"{name}.svg" in drawn))
     return page
 
 
@@ -43,9 +44,9 @@ def _filled(page: str, name: str, content: str) -> str:
     return marked.sub(lambda _: f"<!-- {name} -->\n{content}\n{END}", page)
 
 
-def _content(name: str, folder: Path) -> str:
+def _content(name: str, folder: Path, *, with_picture: bool) -> str:
     tables = render_tables(Results(folder, name), load_definition(name)[1])
-    if folder / f"{name}.svg" not in pictures(folder):
+    if not with_picture:
         return tables
     return f"![NDCG@10 on test of the rows of {name}, a panel per data set](results/{name}.svg)\n\n{tables}"
 

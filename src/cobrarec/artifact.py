@@ -5,7 +5,7 @@
               embeddings.npy text_embedder/                              frozen text embeddings, and those of new items
               item_tokens.npy item_tokenizer.json                        for the end-to-end text encoder alone
               model.safetensors item_vectors.safetensors cold_start.safetensors
-              transition_memory.safetensors                              where it has a weight
+              transition_memory.safetensors                              where the network has a memory, also of weight 0
 
 Where the ranker is no network, only the first line and what it counts or compares:
 

@@ -89,6 +89,7 @@ def test_difference_keeps_what_is_not_the_default():
         ("odd", {"of": "nobody"}, "names nobody"),
         ("odd", {"ensemble": ["whole", "mixed"]}, "names mixed"),
         ("odd", {"ensemble": ["whole"], "config": "demo"}, "neither `of` nor settings"),
+        ("odd", {"ensemble": ["whole"], "seeds": 3, "protocols": [{"masked-shuffled-ties": ["ring"]}]}, "whole has fewer seeds"),
     ],
 )
 def test_rows_that_cannot_be_are_refused(tmp_path, name, row, words):

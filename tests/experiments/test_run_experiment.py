@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from cobrarec.evaluation.evaluate import evaluate
 from cobrarec.experiments import run_experiment as module
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.plan import Selection
+from cobrarec.experiments.records import Results
 from cobrarec.experiments.result_tables import render_tables
 from cobrarec.experiments.run_experiment import places, run_experiment
 from cobrarec.prepared import load_prepared
@@ -128,6 +130,32 @@ def test_an_interrupted_experiment_goes_on_after_its_last_record(tmp_path, monke
         run_experiment(source, selection)
     assert [one["seed"] for one in run_experiment(source, selection).records()] == [0, 1]
     assert calls == ["seed-0", "seed-1", "seed-1"]
+
+
+def test_a_record_without_its_ranks_is_made_again(done):
+    selection, source, results = done
+    record = by_name(results, "sharp")
+    results.ranks_path(record).unlink()
+    told = Told()
+    run_experiment(source, selection, told)
+    assert len([line for line in told.lines if line.startswith("Record ")]) == 1
+    assert results.ranks(record) is not None
+
+
+def test_what_another_process_has_made_meanwhile_is_not_made_again(done, tmp_path, monkeypatch):
+    selection, source, results = done
+    fresh = dataclasses.replace(selection, results=tmp_path / "results")
+    made = []
+
+    def all_at_once(job, definition, runs):
+        made.append(job)
+        for record in results.records():
+            Results(fresh.results, "small").add(record, results.ranks(record))
+        return record, results.ranks(record)
+
+    monkeypatch.setattr(module, "make_record", all_at_once)
+    assert len(run_experiment(source, fresh).records()) == len(results.records()) > 1
+    assert len(made) == 1
 
 
 def test_a_scaled_experiment_stays_away_from_the_records_of_whole_ones(done, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import threading
 
 import pytest
 
@@ -8,6 +9,7 @@ from cobrarec.errors import DataError, Interrupted, RunError
 from cobrarec.experiments import runs as runs_module
 from cobrarec.experiments.datasets import Tables
 from cobrarec.experiments.definition import load_definition
+from cobrarec.experiments.locks import locked
 from cobrarec.experiments.plan import RunName, Selection
 from cobrarec.experiments.protocols import with_shuffled_ties
 from cobrarec.experiments.runs import Runs, noted
@@ -41,7 +43,19 @@ def test_a_run_is_fitted_once_then_loaded_and_its_texts_are_shared(runs, monkeyp
     later = Runs(runs.definition, runs.tables, runs.out, Selection(num_threads=2), Silent())
     assert later.trained(NAME).made == first.made
     (folder / "made.json").unlink()
-    assert later.trained(NAME).made["seconds"] is None
+    assert later.trained(NAME).made == {"seconds": None, "cores": None, "commit": None, "date": None}
+
+
+def test_a_run_that_another_process_is_making_is_waited_for(runs):
+    folder, trained = NAME.folder(runs.out), []
+    waiting = threading.Thread(target=lambda: trained.append(runs.trained(NAME)))
+    with locked(folder.with_suffix(".lock")):
+        waiting.start()
+        waiting.join(1)
+        assert waiting.is_alive()
+        assert not folder.exists()
+    waiting.join()
+    assert trained[0].best_epoch == 1
 
 
 def test_another_run_in_the_folder_is_refused(runs):

@@ -11,6 +11,7 @@ import torch
 from cobrarec.config import RunOptions
 from cobrarec.data.interactions import Histories
 from cobrarec.errors import ConfigError, DataError, Interrupted
+from cobrarec.model.batch import training_windows
 from cobrarec.model.cobra import Cobra
 from cobrarec.training import timetable, trainer
 from cobrarec.training.checkpoint import read_tensors
@@ -251,6 +252,12 @@ def test_a_shorter_batch_than_a_window_is_possible(tmp_path: Path) -> None:
     _, result = train_small(tmp_path, small_config(num_epochs=2, targets_per_batch=9))
     assert len(result.epochs) == 2
     assert result.epochs[-1]["learning_rate"] < 0.01 * small_config().training.learning_rate + 3e-3 * 0.02
+
+
+def test_few_targets_are_not_one_step(tmp_path: Path) -> None:
+    num_targets = int(training_windows(small_histories(), small_config().model.decoder.max_history).num_targets.sum())
+    _, result = train_small(tmp_path, small_config(num_epochs=1, targets_per_batch=10**6))
+    assert result.num_steps == round(num_targets / 128) > 1
 
 
 def test_logq_correction_gets_the_shares_of_the_training_interactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

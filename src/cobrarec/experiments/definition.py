@@ -12,7 +12,7 @@ from cobrarec.config_errors import explain
 from cobrarec.config_section import Section
 from cobrarec.errors import ConfigError
 from cobrarec.experiments.datasets import scaled_config
-from cobrarec.experiments.protocols import Protocol
+from cobrarec.experiments.protocols import Protocol, shuffles_ties
 from cobrarec.run_folder import settings_read
 from cobrarec.strict_yaml import read_yaml
 
@@ -148,7 +148,7 @@ def _check(definition: Definition, source: str) -> None:
             if other not in plain or other == name:
                 raise ConfigError(f"The row {name} in {source} names {other}; expected one of {', '.join(plain)}.")
         fewer = [member for member in row.ensemble if rows[member].seeds < row.seeds]
-        if fewer and any("masked-shuffled-ties" in entry for entry in row.protocols):
+        if fewer and any(shuffles_ties(one) for dataset in definition.datasets for one in definition.protocols_of(name, dataset)):
             raise ConfigError(f"The row {name} in {source} shuffles ties by its seed, and {fewer[0]} has fewer seeds than it.")
         limited = [one for entry in row.protocols if isinstance(entry, dict) for datasets in entry.values() for one in datasets]
         if foreign := sorted(set(limited) - set(definition.datasets)):

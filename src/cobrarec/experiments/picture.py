@@ -32,17 +32,8 @@ text { fill: var(--quiet); font: 13px system-ui, 'Segoe UI', Roboto, 'Noto Sans'
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A data set's part: its head, and for each row its name, what is said of it, and where its mark begins, stands and ends."""
-
-    dataset: str
-    head: str
-    rows: tuple["Mark", ...]
-
-
-@dataclass(frozen=True)
 class Mark:
-    """A row: a mean with its spread or interval, or a published figure."""
+    """A row's mark: where its line begins, it stands, and its line ends; `said` is what it is in words."""
 
     name: str
     said: str
@@ -52,6 +43,15 @@ class Mark:
     kind: Literal["bar", "ring", "dot"]
 
 
+@dataclass(frozen=True)
+class Panel:
+    """A data set's part."""
+
+    dataset: str
+    head: str
+    rows: tuple[Mark, ...]
+
+
 def render_picture(results: Results, definition: Definition) -> str | None:
     """The SVG of the protocol `masked`; None where nothing can be drawn.
 
@@ -59,8 +59,11 @@ def render_picture(results: Results, definition: Definition) -> str | None:
     to the compared row, its line the interval that holds 95 % of the resampled differences; a row without ranks has none.
     """
     groups = {dataset: models for (dataset, protocol), models in summarize(results.records(), definition).items() if protocol == "masked"}
-    draw = _means if definition.beside_papers or definition.compared is None else _differences
-    panels = [panel for dataset, models in groups.items() if (panel := draw(dataset, models, results, definition)).rows]
+    if definition.beside_papers or definition.compared is None:
+        panels = [_means(dataset, models, definition) for dataset, models in groups.items()]
+    else:
+        panels = [_differences(dataset, models, definition.compared, results) for dataset, models in groups.items()]
+    panels = [panel for panel in panels if panel.rows]
     if not panels:
         return None
     left = left_of([row.name for panel in panels for row in panel.rows])
@@ -85,7 +88,7 @@ def left_of(names: Sequence[str]) -> float:
     return 30 + LETTER * max(map(len, names))
 
 
-def _means(dataset: str, models: Sequence[Summary], results: Results, definition: Definition) -> Panel:
+def _means(dataset: str, models: Sequence[Summary], definition: Definition) -> Panel:
     rows = []
     for one in models:
         values = one.values(METRIC)
@@ -98,13 +101,13 @@ def _means(dataset: str, models: Sequence[Summary], results: Results, definition
     return Panel(dataset, f"{dataset}: NDCG@10 on test", tuple(rows))
 
 
-def _differences(dataset: str, models: Sequence[Summary], results: Results, definition: Definition) -> Panel:
+def _differences(dataset: str, models: Sequence[Summary], compared: str, results: Results) -> Panel:
     rows = []
-    for name, by_metric in differences(models, definition.compared, results).items():
+    for name, by_metric in differences(models, compared, results).items():
         found = by_metric[METRIC]
         said = f"{name} {signed(-found.mean)} [{signed(-found.high)}, {signed(-found.low)}]"
         rows.append(Mark(name, said, -found.high, -found.mean, -found.low, "dot"))
-    return Panel(dataset, f"{dataset}: NDCG@10 on test, less that of {definition.compared}", tuple(rows))
+    return Panel(dataset, f"{dataset}: NDCG@10 on test, less that of {compared}", tuple(rows))
 
 
 def _drawn(panel: Panel, left: float) -> Markup:

@@ -34,7 +34,7 @@ def render_tables(results: Results, definition: Definition, scale: float | None 
         of = {summary.model: summary for summary in summaries}
         sentences = [
             difference_line(str(definition.compared), other, found)
-            + " (of another training of the same settings)" * _is_apart(definition, of[str(definition.compared)], of[other])
+            + " (of another training of the same settings)" * other_training(of[str(definition.compared)], of[other], definition)
             for other, found in apart.items()
         ]
         parts.append("\n".join([*lines, *([""] if sentences else []), *sentences]))
@@ -97,12 +97,6 @@ def difference_line(compared: str, other: str, by_metric: Mapping[str, Differenc
 def signed(value: float) -> str:
     """A difference with its sign: −.0012."""
     return ("−" if round(value, 4) < 0 else "+") + figure(abs(value))
-
-
-def _is_apart(definition: Definition, compared: Summary, other: Summary) -> bool:
-    models = (compared.model, other.model)
-    is_same_run = all(model in definition.rows for model in models) and len({definition.run_of(model) for model in models}) == 1
-    return is_same_run and other_training(compared, other)
 
 
 def _row(summary: Summary) -> str:

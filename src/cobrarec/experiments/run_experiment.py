@@ -135,8 +135,8 @@ def _ensemble_lists(job: Job, definition: Definition, runs: Runs, trained: list[
     shown = ", ".join(f"{name} {weight:g}" for name, weight in zip(names, weights, strict=True))
     runs.progress.message(f"Weights of the ensemble chosen on validation: {shown}")
     lists = Lists(*(mixed_lists(of, weights, ties, NUM_LISTED) for of in listed))
-    known = [run.made["seconds"] for run in trained if run.made["seconds"] is not None]
-    seconds = round(sum(known) + time.monotonic() - start, 1) if len(known) == len(trained) else None
+    parts = [run.made["seconds"] for run in trained]
+    seconds = None if None in parts else round(sum(parts) + time.monotonic() - start, 1)
     facts = {"weights": dict(zip(names, weights, strict=True)), "epochs": None, "seconds": seconds}
     return lists, facts | provenance(runs.selection.device, runs.selection.num_threads)
 

@@ -37,9 +37,9 @@ MADE_FILE = "made.json"
 class TrainedRun:
     """A run with its artifact.
 
-    made: `seconds` of all that makes it (None where it is not known; metrics not among it), `cores` or `device`, `commit` and `date`, as of
-    its training. best_epoch: None where nothing was trained. network: the first 12 digits of its weights' sha256, by which variants of one
-    training are told from those of another; None without a network.
+    made: `seconds` of all that makes it (metrics not among it), `cores` or `device`, `commit` and `date`, as of its training; each None
+    where that is not known. best_epoch: None where nothing was trained. network: the first 12 digits of its weights' sha256, by which
+    variants of one training are told from those of another; None without a network.
     """
 
     prepared: Prepared
@@ -83,7 +83,7 @@ class Runs:
                 with noted(run.path / MADE_FILE, self.provenance):
                     self._fit(tables.items, interactions, run, config, options)
         recommender = load_artifact(run.artifact, self.selection.device)
-        made = read_json(run.path / MADE_FILE) or {"seconds": None, **self.provenance}
+        made = read_json(run.path / MADE_FILE) or dict.fromkeys(("seconds", *self.provenance))
         best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
         weights = read_manifest(run.artifact)["files"].get("model.safetensors")
         return TrainedRun(load_prepared(run), recommender, made, best_epoch, weights and weights["sha256"][:12])

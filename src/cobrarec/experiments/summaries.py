@@ -80,8 +80,11 @@ def differences(summaries: Sequence[Summary], compared: str | None, results: Res
     return compare(first, ranks)
 
 
-def other_training(first: Summary, second: Summary) -> bool:
+def other_training(first: Summary, second: Summary, definition: Definition) -> bool:
     """Whether two rows of one training were measured on different networks; not known of records that do not name theirs."""
+    models = (first.model, second.model)
+    if not set(models) <= set(definition.rows) or definition.run_of(models[0]) != definition.run_of(models[1]):
+        return False
     networks = [{record["seed"]: record["network"] for record in one.records if record.get("network")} for one in (first, second)]
     return any(networks[0][seed] != networks[1][seed] for seed in networks[0].keys() & networks[1].keys())
 
