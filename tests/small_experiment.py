@@ -24,7 +24,7 @@ ROWS: dict[str, Any] = {
 def write_definition(folder: Path, rows: dict[str, Any] = ROWS, name: str = "small", **fields: Any) -> Path:
     path = folder / f"{name}.yaml"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({"datasets": ["ring"], "compared": next(iter(rows)), "rows": rows, **fields}, sort_keys=False))
+    path.write_text(yaml.safe_dump({"datasets": ["ring"], "compared": [next(iter(rows))], "rows": rows, **fields}, sort_keys=False))
     return path
 
 

@@ -84,9 +84,18 @@ def test_files_of_other_data_are_not_compared(second, words):
         compare({0: ranks([1, 1])}, {"second": second})
 
 
-def test_seeds_that_shuffle_ties_have_targets_of_their_own():
+def test_seeds_with_targets_of_their_own_are_compared_where_both_models_have_them():
     first = {0: ranks([1, 1]), 1: ranks([2, 1], targets="of seed 1")}
-    assert compare(first, {"second": {0: ranks([1, 2])}})
+    second, third = {0: ranks([1, 2])}, {1: ranks([2, 1], targets="of seed 1")}
+    found = compare(first, {"second": second, "third": third}, num_samples=20)
+    assert found["second"] == compare({0: first[0]}, {"second": second}, num_samples=20)["second"]
+    assert found["third"]["ndcg@10"].mean == 0
+    assert compare({0: first[0]}, {"third": third}) == {}
+
+
+def test_seeds_of_the_same_targets_are_all_taken():
+    first, second = {0: ranks([1, 1]), 1: ranks([0, 0])}, {0: ranks([1, 1])}
+    assert compare(first, {"second": second}, num_samples=20)["second"]["recall@10"].mean == -0.5
 
 
 def test_a_model_whose_seeds_are_of_other_users_is_refused():

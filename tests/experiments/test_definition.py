@@ -24,16 +24,15 @@ def test_every_packaged_experiment_can_be_read_and_its_settings_resolve(name):
     found, definition = load_definition(name)
     assert found == name
     for model, row in definition.rows.items():
-        needed = {definition.rows[one].config for one in row.ensemble or (model,)} - {None}
-        if needed <= CONFIGS:
-            assert len(definition.hash_of(model)) == 16
+        assert {definition.rows[one].config for one in row.ensemble or (model,)} - {None} <= CONFIGS
+        assert len(definition.hash_of(model)) == 16
 
 
 def test_table2_has_the_rows_seeds_and_protocols_that_it_should():
     _, table2 = load_definition("table2")
     assert table2.datasets == ("beauty", "toys", "sports", "steam100k")
     three = [name for name, row in table2.rows.items() if row.seeds == 3]
-    assert three == ["cobra-memory", "cobra", "sasrec"]
+    assert three == ["cobra-memory", "cobra", "sasrec", "counts"]
     for model in ("cobra", "sasrec", "counts"):
         assert table2.protocols_of(model, "beauty") == list(PROTOCOLS)
         assert table2.protocols_of(model, "toys") == ["masked"]
@@ -53,8 +52,21 @@ def test_settings_lie_on_top_of_what_the_row_starts_from(tmp_path):
     assert config == paper.model_copy(update={"model": paper.model.model_copy(update={"decoder": decoder})})
 
 
+def test_a_configuration_that_changes_after_planning_changes_nothing(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("training: {num_epochs: 3}")
+    definition = load_definition(write_definition(tmp_path, {"whole": {"config": str(own)}, "sharp": {"of": "whole"}}))[1]
+    before = definition.hash_of("whole")
+    own.write_text("training: {num_epochs: 9}")
+    assert definition.config_of("whole").training.num_epochs == definition.config_of("sharp").training.num_epochs == 3
+    assert definition.hash_of("whole") == before
+    assert definition.config_of("whole", 1.0).training.num_epochs == 9  # not asked for before
+
+
 def test_the_hash_is_that_of_the_resolved_settings(small):
     resolved = dump_config(small_config(training={"num_epochs": 1}))
+    assert small.settings_of("whole") == resolved
+    assert small.settings_of("mixed") == f"ensemble of {small.hash_of('whole')} {small.hash_of('cascade')}"
     assert small.hash_of("whole") == hashlib.sha256(resolved.encode()).hexdigest()[:16]
     assert len({small.hash_of(model) for model in small.rows}) == len(small.rows)
     assert small.hash_of("mixed") != small.hash_of("mixed", 0.5)
@@ -99,7 +111,7 @@ def test_rows_that_cannot_be_are_refused(tmp_path, name, row, words):
 
 def test_what_is_compared_must_be_a_row(tmp_path):
     with pytest.raises(ConfigError, match="none of its rows"):
-        load_definition(write_definition(tmp_path, compared="nobody"))
+        load_definition(write_definition(tmp_path, compared=["nobody"]))
 
 
 def test_other_splits_than_last_two_are_refused(tmp_path):

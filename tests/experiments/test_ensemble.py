@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cobrarec.experiments import ensemble
-from cobrarec.experiments.ensemble import choose_weights, list_probabilities, mixed_lists, pool, simplex
+from cobrarec.experiments.ensemble import choose_mixture, list_probabilities, mixed_lists, pool, simplex
 
 NUM_ITEMS = 30
 
@@ -79,14 +79,14 @@ def test_the_chosen_weights_are_the_first_with_the_best_ndcg(monkeypatch, ties, 
     targets = np.random.default_rng(seed).integers(NUM_ITEMS, size=40)
     values = [slow_ndcg(members, targets.tolist(), weights, ties.tolist()) for weights in simplex(3, 5)]
     best = simplex(3, 5)[int(np.argmax(np.round(values, 9)))]
-    assert choose_weights(members, targets, ties, steps=5) == best
+    assert choose_mixture(members, targets, ties, steps=5) == best
 
 
 def test_a_member_that_knows_gets_all_the_weight(ties):
     targets = np.arange(20)
     knows = Scored(targets[:, None].astype(np.int32), np.zeros((20, 1)))
     guesses = Scored(((targets[:, None] + 1 + np.arange(12)) % NUM_ITEMS).astype(np.int32), -np.arange(12.0) * np.ones((20, 1)))
-    weights = choose_weights([guesses, knows], targets, ties)
+    weights = choose_mixture([guesses, knows], targets, ties)
     assert mixed_lists([guesses, knows], weights, ties, 1)[:, 0].tolist() == targets.tolist()
 
 

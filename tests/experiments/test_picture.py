@@ -20,7 +20,7 @@ def table2():
 def picture(tmp_path, table2):
     results = Results(tmp_path, "table2")
     for one in (record("cobra", 0.05), record("cobra", 0.06, seed=1), record("counts", 0.04), record("cobra", 0.1, dataset="steam100k")):
-        results.add(one, Ranks(np.ones(40, dtype=np.uint8), "users", "targets", one["config_hash"]))
+        results.add(one, Ranks(np.ones(40, dtype=np.uint8), "users", "targets", one["config_hash"]), "settings")
     return ElementTree.fromstring(render_picture(results, table2))
 
 
@@ -53,8 +53,8 @@ def test_published_figures_are_rings_where_there_are_any(picture):
 
 def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):
     results = Results(tmp_path, "table2")
-    results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", hash_in_table2("cobra")))
-    plain = table2.model_copy(update={"beside_papers": False, "compared": None})
+    results.add(record("cobra", 0.05), Ranks(np.array([1], np.uint8), "users", "targets", hash_in_table2("cobra")), "settings")
+    plain = table2.model_copy(update={"beside_papers": False, "compared": ()})
     assert "published" not in render_picture(results, plain).partition("</style>")[2]
 
 
@@ -63,8 +63,8 @@ def test_what_is_no_table_of_a_paper_shows_differences_with_their_intervals(tmp_
     results = Results(tmp_path, "table2")
     hits = np.ones(40, np.uint8)
     for one, ranks in ((record("cobra", 0.1), hits), (record("counts", 0.1), hits * (np.arange(40) % 2)), (record("content", 0.1), hits)):
-        results.add(one, Ranks(ranks.astype(np.uint8), "users", "targets", one["config_hash"]))
-    picture = ElementTree.fromstring(render_picture(results, table2.model_copy(update={"beside_papers": False, "compared": "cobra"})))
+        results.add(one, Ranks(ranks.astype(np.uint8), "users", "targets", one["config_hash"]), "settings")
+    picture = ElementTree.fromstring(render_picture(results, table2.model_copy(update={"beside_papers": False, "compared": ("cobra",)})))
     counts, content = named(picture, "circle", "mean")
     (interval,) = named(picture, "line", "spread")
     (zero,) = named(picture, "line", "zero")

@@ -21,9 +21,9 @@ def _flipped(whole: bytes) -> bytes:
 def test_records_are_added_and_those_of_the_same_key_replaced(tmp_path):
     results = Results(tmp_path / "new", "table2")
     assert results.records() == []
-    results.add(record("cobra", 0.1), some_ranks())
-    results.add(record("cobra", 0.2, seed=1), some_ranks())
-    results.add(record("cobra", 0.3), some_ranks())
+    results.add(record("cobra", 0.1), some_ranks(), "settings")
+    results.add(record("cobra", 0.2, seed=1), some_ranks(), "settings")
+    results.add(record("cobra", 0.3), some_ranks(), "settings")
     assert [(one["seed"], one["metrics"]["ndcg@10"]) for one in results.records()] == [(0, 0.3), (1, 0.2)]
     assert json.loads(results.path.read_text()) == results.records()
     assert not list((tmp_path / "new").rglob("*.partial"))
@@ -31,9 +31,9 @@ def test_records_are_added_and_those_of_the_same_key_replaced(tmp_path):
 
 def test_another_process_may_add_in_between(tmp_path):
     first, second = Results(tmp_path, "table2"), Results(tmp_path, "table2")
-    first.add(record("cobra", 0.1), some_ranks())
-    second.add(record("counts", 0.1), some_ranks())
-    first.add(record("sasrec", 0.1), some_ranks())
+    first.add(record("cobra", 0.1), some_ranks(), "settings")
+    second.add(record("counts", 0.1), some_ranks(), "settings")
+    first.add(record("sasrec", 0.1), some_ranks(), "settings")
     assert [one["model"] for one in first.records()] == ["cobra", "counts", "sasrec"]
 
 
@@ -41,7 +41,7 @@ def test_no_record_is_lost_where_several_write_at_once(tmp_path):
     def write(model: str) -> None:
         results = Results(tmp_path, "table2")
         for seed in range(15):
-            results.add(record(model, 0.1, seed=seed), some_ranks())
+            results.add(record(model, 0.1, seed=seed), some_ranks(), "settings")
 
     with ThreadPoolExecutor(4) as writers:
         list(writers.map(write, "abcd"))
@@ -55,7 +55,7 @@ def test_the_key_tells_settings_seeds_and_protocols_apart():
 
 def test_ranks_come_back_and_only_with_the_record_of_their_settings(tmp_path):
     results = Results(tmp_path, "table2")
-    results.add(record("cobra", 0.1), some_ranks())
+    results.add(record("cobra", 0.1), some_ranks(), "settings")
     assert results.ranks_path(record("cobra", 0.1)).name == f"table2-beauty-cobra-masked-seed0-{hash_in_table2('cobra')[:8]}.npz"
     loaded = results.ranks(record("cobra", 0.1))
     assert loaded.ranks.dtype == np.uint8
@@ -81,8 +81,8 @@ def test_a_damaged_file_is_refused(tmp_path, text):
 
 def test_the_ranks_of_other_settings_stay_and_a_record_without_its_ranks_is_not_complete(tmp_path):
     results, other = Results(tmp_path, "table2"), record("cobra", 0.2, config_hash="other")
-    results.add(record("cobra", 0.1), some_ranks())
-    results.add(other, some_ranks("other"))
+    results.add(record("cobra", 0.1), some_ranks(), "settings")
+    results.add(other, some_ranks("other"), "settings")
     assert results.ranks(record("cobra", 0.1)) is not None
     assert results.complete() == results.records()
     results.ranks_path(other).unlink()
@@ -97,7 +97,13 @@ def test_damaged_ranks_are_refused(tmp_path, damage):
         Ranks.load(tmp_path / "ranks.npz")
 
 
-def test_settings_are_judged_by_their_mean_on_validation():
+def test_the_settings_lie_beside_the_records_under_their_hash(tmp_path):
+    results = Results(tmp_path, "table2")
+    results.add(record("cobra", 0.1), some_ranks(), "training: {}")
+    assert (tmp_path / f"settings/{hash_in_table2('cobra')}.yaml").read_text() == "training: {}"
+
+
+def test_settings_are_judged_by_each_seed_on_validation():
     records = [
         record("cobra", 0.1, config_hash="a"),
         record("cobra", 0.3, config_hash="a", seed=1),
@@ -106,4 +112,7 @@ def test_settings_are_judged_by_their_mean_on_validation():
         record("counts", 0.2, protocol="unmasked"),
     ]
     values = settings_on_validation(records)
-    assert values == {("beauty", "cobra"): {"a": pytest.approx(0.2), "b": 0.25}, ("beauty", "counts"): {hash_in_table2("counts"): 0.2}}
+    assert values == {
+        ("beauty", "cobra"): {"a": {0: 0.1, 1: 0.3}, "b": {0: 0.25}},
+        ("beauty", "counts"): {hash_in_table2("counts"): {0: 0.2}},
+    }

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -44,13 +45,29 @@ def by_name(results, model, protocol="masked", seed=0):
 def test_every_row_seed_and_protocol_is_recorded_with_all_that_belongs_to_it(done):
     _, _, results = done
     assert len(results.records()) == 9
-    fields = {"dataset", "model", "config", "config_hash", "seed", "protocol", "metrics", "valid", "mean_list_length", "users", "epochs"}
+    fields = {
+        "data",
+        "networks",
+        "dataset",
+        "model",
+        "config",
+        "config_hash",
+        "seed",
+        "protocol",
+        "metrics",
+        "valid",
+        "mean_list_length",
+        "users",
+        "epochs",
+    }
     for record in results.records():
         assert fields | {"seconds", "cores", "commit", "date"} <= set(record)
         assert list(record["metrics"]) == list(record["valid"]) == ["recall@5", "ndcg@5", "recall@10", "ndcg@10", "coverage@10"]
         assert record["cores"] == 1
         assert ("direct_share" in record) == (record["model"] in ("whole", "sharp"))
         assert results.ranks(record).ranks.shape == (record["users"],)
+        settings = results.settings_path(record).read_bytes()
+        assert hashlib.sha256(settings).hexdigest()[:16] == record["config_hash"]
     assert by_name(results, "cascade")["config"]["model"]["direct_query"] is False
 
 
@@ -92,6 +109,17 @@ def test_a_variant_has_no_run_of_its_own_and_the_ensemble_its_weights(done):
     best = max(by_name(results, model)["valid"]["ndcg@10"] for model in ("whole", "cascade"))
     assert mixed["valid"]["ndcg@10"] >= best - 1e-6  # the whole weight of either member is one of the choices
     assert mixed["seconds"] >= by_name(results, "whole")["seconds"]
+    members = [by_name(results, model)["networks"] for model in ("whole", "cascade")]
+    assert mixed["networks"] == members[0] | members[1]
+    assert by_name(results, "sharp")["networks"] == members[0]
+    assert len(set(mixed["networks"].values())) == 2
+
+
+def test_records_of_other_tables_of_the_same_name_are_refused(done, tmp_path):
+    selection, source, results = done
+    other = dataclasses.replace(selection, data=write_data(tmp_path, "other", "ring"))
+    with pytest.raises(DataError, match=f"records of another ring .{by_name(results, 'whole')['data']}"):
+        run_experiment(source, other)
 
 
 def test_what_is_recorded_is_not_done_again(done, monkeypatch):
@@ -150,7 +178,7 @@ def test_what_another_process_has_made_meanwhile_is_not_made_again(done, tmp_pat
     def all_at_once(job, definition, runs):
         made.append(job)
         for record in results.records():
-            Results(fresh.results, "small").add(record, results.ranks(record))
+            Results(fresh.results, "small").add(record, results.ranks(record), "settings")
         return record, results.ranks(record)
 
     monkeypatch.setattr(module, "make_record", all_at_once)

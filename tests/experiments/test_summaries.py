@@ -13,10 +13,10 @@ def table2():
 
 
 def test_models_come_in_the_order_of_the_definition_and_seeds_in_theirs(table2):
-    records = [record("counts", 0.1), record("cobra", 0.3, seed=1), record("cobra", 0.2), record("newcomer", 0.1)]
+    records = [record("counts", 0.1), record("cobra", 0.3, seed=1), record("cobra", 0.2), record("no row", 0.1)]
     (group,) = summarize(records, table2).items()
     assert group[0] == ("beauty", "masked")
-    assert [summary.model for summary in group[1]] == ["cobra", "counts", "newcomer"]
+    assert [summary.model for summary in group[1]] == ["cobra", "counts"]
     assert group[1][0].values("ndcg@10") == [0.2, 0.3]
     assert group[1][0].values("recall@10", "valid") == [0.4, 0.6]
 
@@ -25,26 +25,6 @@ def test_of_a_row_only_its_present_settings_are_shown(table2):
     both = [record("cobra", 0.2), record("cobra", 0.3, config_hash="other"), record("counts", 0.1, config_hash="other")]
     (summaries,) = summarize(both, table2).values()
     assert [(one.model, one.values("ndcg@10")) for one in summaries] == [("cobra", [0.2])]
-
-
-def test_of_several_settings_of_no_row_those_best_on_validation_count_everywhere(table2):
-    records = [
-        record("newcomer", 0.2, config_hash="a"),
-        record("newcomer", 0.3, config_hash="b"),
-        record("newcomer", 0.9, config_hash="a", protocol="unmasked"),
-        record("newcomer", 0.4, config_hash="b", protocol="unmasked"),
-    ]
-    groups = summarize(records, table2)
-    assert {group: [one.values("ndcg@10") for one in models] for group, models in groups.items()} == {
-        ("beauty", "masked"): [[0.3]],
-        ("beauty", "unmasked"): [[0.4]],
-    }
-
-
-def test_the_settings_of_the_definition_count_where_they_are_recorded(table2):
-    own = record("cobra", 0.2, config_hash=table2.hash_of("cobra"))
-    (models,) = summarize([own, record("cobra", 0.3, config_hash="tried")], table2).values()
-    assert [one.values("ndcg@10") for one in models] == [[0.2]]
 
 
 def test_mean_and_deviation_over_seeds():
@@ -57,14 +37,13 @@ def test_only_models_whose_ranks_are_all_kept_are_compared(tmp_path, table2):
     results = Results(tmp_path, "table2")
     for name, seed in (("cobra", 0), ("cobra", 1), ("counts", 0), ("sasrec", 0)):
         ranks = np.full(40, 1 if name == "cobra" else 2, dtype=np.uint8)
-        results.add(record(name, 0.1, seed=seed), Ranks(ranks, "users", "targets", hash_in_table2(name)))
+        results.add(record(name, 0.1, seed=seed), Ranks(ranks, "users", "targets", hash_in_table2(name)), "settings")
     results.ranks_path(record("sasrec", 0.1)).unlink()
     (summaries,) = summarize(results.records(), table2).values()
     found = differences(summaries, "cobra", results)
     assert list(found) == ["counts"]
     assert found["counts"]["ndcg@10"].mean > 0
     assert differences(summaries, "sasrec", results) == {}
-    assert differences(summaries, None, results) == {}
 
 
 def test_a_definition_that_is_not_the_best_recorded_is_told(table2):
@@ -85,3 +64,10 @@ def test_settings_are_better_by_their_mean_over_the_data_sets_that_both_have(tab
     toys = [record("cobra", value, config_hash=name, dataset="toys") for name, value in (("tried", 0.3), (own, 0.4))]
     assert unpublished([*tried, *toys], table2) == []
     assert len(unpublished([*tried, toys[1]], table2)) == 1
+
+
+def test_settings_are_compared_on_the_seeds_that_both_have(table2):
+    own = [record("cobra", value, seed=seed) for seed, value in ((0, 0.3), (1, 0.1))]
+    assert unpublished([*own, record("cobra", 0.29, config_hash="tried")], table2) == []
+    assert len(unpublished([*own, record("cobra", 0.11, seed=1, config_hash="tried")], table2)) == 1
+    assert unpublished([*own, record("cobra", 0.9, seed=2, config_hash="tried")], table2) == []

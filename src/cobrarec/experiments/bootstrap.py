@@ -45,20 +45,35 @@ def compare(
 ) -> dict[str, dict[str, Difference]]:
     """`first` less each of the `others`, by name and metric; the same draws of users serve all.
 
+    Each is the mean over its seeds. Where seeds have targets of their own, as with ties shuffled by the seed, the mean is over those
+    that both have; a model without any in common is left out.
+
     Raises:
         DataError: the files are not of the same users, or, of one seed, not of the same targets.
     """
-    for other in others.values():
+    apart = {}
+    for name, other in others.items():
         _refuse_other_data(first, other)
-    apart = [mean_values(list(first.values())) - mean_values(list(other.values())) for other in others.values()]
-    if not apart:
-        return {}
-    columns = np.concatenate(apart, axis=1)
-    found = [
-        Difference(float(mean), float(low), float(high))
-        for mean, (low, high) in zip(columns.mean(0), intervals(columns, num_samples, seed), strict=True)
-    ]
-    return {name: dict(zip(METRICS, found[n * len(METRICS) :], strict=False)) for n, name in enumerate(others)}
+        pair = [first, other] if _targets(first) == _targets(other) else _with_shared_seeds(first, other)
+        if all(pair):
+            values, beside = (mean_values(list(one.values())) for one in pair)
+            apart[name] = values - beside
+    found: dict[str, dict[str, Difference]] = {}
+    if apart:
+        columns = np.concatenate(list(apart.values()), axis=1)
+        means, limits = iter(columns.mean(0).tolist()), iter(intervals(columns, num_samples, seed).tolist())
+        for name in apart:
+            found[name] = {metric: Difference(next(means), *next(limits)) for metric in METRICS}
+    return found
+
+
+def _targets(seeds: SeedRanks) -> set[str]:
+    return {one.targets for one in seeds.values()}
+
+
+def _with_shared_seeds(first: SeedRanks, second: SeedRanks) -> list[SeedRanks]:
+    shared = sorted(first.keys() & second.keys())
+    return [{seed: one[seed] for seed in shared} for one in (first, second)]
 
 
 def intervals(values: npt.NDArray[np.float64], num_samples: int = NUM_SAMPLES, seed: int = 0) -> npt.NDArray[np.float64]:

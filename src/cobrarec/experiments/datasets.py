@@ -1,7 +1,9 @@
 """The data sets of an experiment: one folder each, whole or a drawn share of its users."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pyarrow.compute as pc
 from cobrarec.config import Config
 from cobrarec.data.tables import read_table, require_columns
 from cobrarec.errors import DataError
+from cobrarec.run_folder import table_hash
 from cobrarec.training.schedule import USUAL_EPOCHS
 
 FILES = ("items.parquet", "interactions.parquet")
@@ -24,6 +27,12 @@ class Tables:
 
     items: pa.Table
     interactions: pa.Table
+
+    @cached_property
+    def content_hash(self) -> str:
+        """The first 12 digits of a sha256 of all that both hold."""
+        both = f"{table_hash(self.items)} {table_hash(self.interactions)}"
+        return hashlib.sha256(both.encode()).hexdigest()[:12]
 
 
 def load_datasets(data: Path, names: Iterable[str], scale: float | None = None) -> dict[str, Tables]:

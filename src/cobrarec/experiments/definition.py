@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from cobrarec.config import Config, load_config, parse_config
 from cobrarec.config_errors import explain
@@ -41,13 +41,23 @@ class Definition(Section):
     """Folders below `--data`."""
     rows: dict[str, Row] = Field(min_length=1)
     """Name of a model: how it is made."""
-    compared: str | None = None
-    """The row that the tables compare all others with."""
+    compared: tuple[str, ...] = ()
+    """The rows that the tables compare all others with; pictures take the first."""
     beside_papers: bool = False
     """Whether tables and picture show what the papers report, too."""
 
+    _configs: dict[tuple[str, float | None], Config] = PrivateAttr(default_factory=dict)
+
     def config_of(self, model: str, scale: float | None = None) -> Config:
-        """The resolved settings of a row that is no ensemble; raises ConfigError where they cannot be."""
+        """The resolved settings of a row that is no ensemble; raises ConfigError where they cannot be.
+
+        They are resolved once: a configuration file that changes meanwhile changes nothing in what was planned.
+        """
+        if (model, scale) not in self._configs:
+            self._configs[model, scale] = self._resolved(model, scale)
+        return self._configs[model, scale]
+
+    def _resolved(self, model: str, scale: float | None) -> Config:
         row = self.rows[model]
         assert not row.ensemble, model
         if row.of is not None:
@@ -64,14 +74,16 @@ class Definition(Section):
         """The row whose trained run a row is measured on: its own, or that of the row it is a variant of."""
         return self.rows[model].of or model
 
-    def hash_of(self, model: str, scale: float | None = None) -> str:
-        """sha256 of the resolved settings that the ranker reads, for an ensemble of those of its members; 16 digits."""
+    def settings_of(self, model: str, scale: float | None = None) -> str:
+        """The resolved settings that the ranker reads, as YAML; for an ensemble the hashes of those of its members."""
         row = self.rows[model]
         if row.ensemble:
-            said = "ensemble of " + " ".join(self.hash_of(member, scale) for member in row.ensemble)
-        else:
-            said = settings_read(self.config_of(model, scale))
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+            return "ensemble of " + " ".join(self.hash_of(member, scale) for member in row.ensemble)
+        return settings_read(self.config_of(model, scale))
+
+    def hash_of(self, model: str, scale: float | None = None) -> str:
+        """The first 16 digits of the sha256 of `settings_of`."""
+        return hashlib.sha256(self.settings_of(model, scale).encode()).hexdigest()[:16]
 
     def difference_of(self, model: str, scale: float | None = None) -> dict[str, Any]:
         """What a row's settings are beside the defaults; for an ensemble its members."""
@@ -136,8 +148,8 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 def _check(definition: Definition, source: str) -> None:
     """Refuse rows that lean on rows which are not there, or not of the kind that can be leant on."""
     rows = definition.rows
-    if definition.compared is not None and definition.compared not in rows:
-        raise ConfigError(f"{source} compares with {definition.compared}, which is none of its rows: {', '.join(rows)}.")
+    if foreign := [name for name in definition.compared if name not in rows]:
+        raise ConfigError(f"{source} compares with {foreign[0]}, which is none of its rows: {', '.join(rows)}.")
     for name, row in rows.items():
         if row.ensemble and (row.of is not None or row.config is not None or row.settings):
             raise ConfigError(f"The row {name} in {source} is an ensemble; it has members and neither `of` nor settings of its own.")
@@ -151,5 +163,5 @@ def _check(definition: Definition, source: str) -> None:
         if fewer and any(shuffles_ties(one) for dataset in definition.datasets for one in definition.protocols_of(name, dataset)):
             raise ConfigError(f"The row {name} in {source} shuffles ties by its seed, and {fewer[0]} has fewer seeds than it.")
         limited = [one for entry in row.protocols if isinstance(entry, dict) for datasets in entry.values() for one in datasets]
-        if foreign := sorted(set(limited) - set(definition.datasets)):
-            raise ConfigError(f"The row {name} in {source} names the data set {foreign[0]}; expected of {', '.join(definition.datasets)}.")
+        if unknown := sorted(set(limited) - set(definition.datasets)):
+            raise ConfigError(f"The row {name} in {source} names the data set {unknown[0]}; expected of {', '.join(definition.datasets)}.")

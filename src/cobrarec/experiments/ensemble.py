@@ -104,7 +104,7 @@ def simplex(num_members: int, steps: int = STEPS) -> list[tuple[float, ...]]:
     return [tuple(count / steps for count in one) for one in counts if sum(one) == steps]
 
 
-def choose_weights(
+def choose_mixture(
     members: Sequence[ScoredLists], targets: npt.NDArray[np.integer], tie_breakers: npt.NDArray[np.uint64], steps: int = STEPS
 ) -> tuple[float, ...]:
     """The weights of `simplex` with the best NDCG@10 for one target a user, the first of equals.

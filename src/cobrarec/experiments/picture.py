@@ -59,10 +59,10 @@ def render_picture(results: Results, definition: Definition) -> str | None:
     to the compared row, its line the interval that holds 95 % of the resampled differences; a row without ranks has none.
     """
     groups = {dataset: models for (dataset, protocol), models in summarize(results.records(), definition).items() if protocol == "masked"}
-    if definition.beside_papers or definition.compared is None:
+    if definition.beside_papers or not definition.compared:
         panels = [_means(dataset, models, definition) for dataset, models in groups.items()]
     else:
-        panels = [_differences(dataset, models, definition.compared, results) for dataset, models in groups.items()]
+        panels = [_differences(dataset, models, definition.compared[0], results) for dataset, models in groups.items()]
     panels = [panel for panel in panels if panel.rows]
     if not panels:
         return None

@@ -53,7 +53,7 @@ class Ranks:
 
 
 class Results:
-    """The records of one experiment: `FOLDER/NAME.json` and `FOLDER/ranks/`."""
+    """The records of one experiment: `FOLDER/NAME.json`, `FOLDER/ranks/` and `FOLDER/settings/`."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.path = folder, folder / f"{name}.json"
@@ -70,10 +70,12 @@ class Results:
             raise DataError(f"{self.path} is no list of records; restore it, or name another folder with --results.")
         return records
 
-    def add(self, record: Record, ranks: Ranks) -> None:
-        """Write the ranks, then the record; several processes may add to one file."""
+    def add(self, record: Record, ranks: Ranks, settings: str) -> None:
+        """Write the ranks and the settings that `config_hash` is of, then the record; several processes may add to one file."""
         ranks.save(self.ranks_path(record))
         with locked(self.folder):
+            self.settings_path(record).parent.mkdir(exist_ok=True)
+            write_text(self.settings_path(record), settings)
             others = self.records()
             same = [place for place, one in enumerate(others) if key_of(one) == key_of(record)]
             if same:
@@ -91,6 +93,10 @@ class Results:
         name = "{dataset}-{model}-{protocol}-seed{seed}".format(**record)
         return self.folder / "ranks" / f"{self.path.stem}-{name}-{record['config_hash'][:8]}.npz"
 
+    def settings_path(self, record: Mapping[str, Any]) -> Path:
+        """File of the settings that a record was made with, shared by all records of the same."""
+        return self.folder / "settings" / f"{record['config_hash']}.yaml"
+
     def ranks(self, record: Mapping[str, Any]) -> Ranks | None:
         """The ranks of a record; None where they are not there or belong to other settings."""
         path = self.ranks_path(record)
@@ -105,15 +111,15 @@ def key_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in KEY)
 
 
-def settings_on_validation(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, float]]:
-    """For each (data set, model) the mean NDCG@10 on validation of each of its settings, by hash.
+def settings_on_validation(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, dict[int, float]]]:
+    """For each (data set, model) the NDCG@10 on validation of each of its settings, by hash and seed.
 
     Judged by the protocol `masked` where anything was measured under it.
     """
-    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    values: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     masked = {(one["dataset"], one["model"]) for one in records if one["protocol"] == "masked"}
     for one in records:
         group = (one["dataset"], one["model"])
         if one["protocol"] == "masked" or group not in masked:
-            values.setdefault(group, {}).setdefault(one["config_hash"], []).append(one["valid"]["ndcg@10"])
-    return {group: {name: float(np.mean(of)) for name, of in settings.items()} for group, settings in values.items()}
+            values.setdefault(group, {}).setdefault(one["config_hash"], {})[one["seed"]] = one["valid"]["ndcg@10"]
+    return values

@@ -1,4 +1,4 @@
-"""Tables of an experiment in Markdown: means over the seeds, published figures beside them, and differences with their intervals."""
+"""Tables of an experiment in Markdown: means over the seeds, published figures beside them, differences with their intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def render_tables(results: Results, definition: Definition, scale: float | None 
 
     Args:
         results: records and ranks.
-        definition: gives the order of the rows and the one that is compared.
+        definition: gives the order of the rows and those that are compared with all others.
         scale: of the records, where they are of a share of the users; what papers report stands beside whole ones alone.
 
     Raises:
@@ -29,15 +29,11 @@ def render_tables(results: Results, definition: Definition, scale: float | None 
     for (dataset, protocol), summaries in groups.items():
         papers = _published_rows(dataset) if definition.beside_papers and scale is None and protocol == "masked" else []
         users = summaries[0].records[0]["users"]
-        lines = [f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]
-        apart = differences(summaries, definition.compared, results)
-        of = {summary.model: summary for summary in summaries}
-        sentences = [
-            difference_line(str(definition.compared), other, found)
-            + " (of another training of the same settings)" * other_training(of[str(definition.compared)], of[other], definition)
-            for other, found in apart.items()
-        ]
-        parts.append("\n".join([*lines, *([""] if sentences else []), *sentences]))
+        parts.append("\n".join([f"**{dataset}, {protocol}**, {users:,} test users", "", HEAD, *map(_row, summaries), *papers]))
+        if short := [f"`{one.model}` {mean(one.facts('mean_list_length')):.2f}" for one in summaries if _is_short(one)]:
+            parts.append(f"Mean length of the first 10 where it is less: {', '.join(short)}.")
+        if compared := _comparisons(summaries, definition.compared, results):
+            parts.append("\n".join(compared))
     return "\n\n".join(parts) if parts else NOTHING
 
 
@@ -81,22 +77,40 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
     return figure(mean(values), digits) + ("" if apart is None else f" ± {figure(apart, digits)}")
 
 
-def difference_line(compared: str, other: str, by_metric: Mapping[str, Difference]) -> str:
-    """One sentence on how two models compare: better, worse, or not told apart by these users."""
-    said = []
-    for metric, found in by_metric.items():
-        shown = metric.replace("ndcg", "NDCG")
-        if found.low <= 0 <= found.high:
-            said.append(f"not told apart in {shown}, {signed(found.mean)} [{signed(found.low)}, {signed(found.high)}]")
-            continue
-        word, (low, high) = ("better", (found.low, found.high)) if found.low > 0 else ("worse", (-found.high, -found.low))
-        said.append(f"{word} by {figure(abs(found.mean))} [{figure(low)}, {figure(high)}] in {shown}")
-    return f"- `{compared}` beside `{other}`: {'; '.join(said)}"
+def _comparisons(summaries: Sequence[Summary], compared: Sequence[str], results: Results) -> list[str]:
+    """A table of what each compared model is above every other one, each pair once; no lines where there is none."""
+    found = {model: differences(summaries, model, results) for model in compared}
+    columns = [model for model in compared if found[model]]
+    of, cells = {summary.model: summary for summary in summaries}, {}
+    for place, model in enumerate(columns):
+        for other, by_metric in found[model].items():
+            if other not in columns[:place]:
+                mark = " (other training)" if other_training(of[model], of[other]) else ""
+                cells[other, model] = {metric: difference(apart) + mark for metric, apart in by_metric.items()}
+    rows = [other for other in of if any((other, model) in cells for model in columns)]
+    if not rows:
+        return []
+    shown = [model for model in columns if any((other, model) in cells for other in rows)]
+    lines = [f"| above | | {' | '.join(f'`{model}`' for model in shown)} |", "|---|---|" + "---|" * len(shown)]
+    for other in rows:
+        for first, (metric, name) in zip((f"`{other}`", ""), (("recall@10", "R@10"), ("ndcg@10", "N@10")), strict=True):
+            lines.append(f"| {first} | {name} | {' | '.join(cells.get((other, model), {}).get(metric, '') for model in shown)} |")
+    return lines
+
+
+def difference(found: Difference) -> str:
+    """A difference and its interval, in bold where that does not hold 0: **+.0022** [+.0014, +.0030]."""
+    value = signed(found.mean)
+    return f"{value if found.low <= 0 <= found.high else f'**{value}**'} [{signed(found.low)}, {signed(found.high)}]"
 
 
 def signed(value: float) -> str:
     """A difference with its sign: −.0012."""
     return ("−" if round(value, 4) < 0 else "+") + figure(abs(value))
+
+
+def _is_short(summary: Summary) -> bool:
+    return mean(summary.facts("mean_list_length")) < 9.995
 
 
 def _row(summary: Summary) -> str:

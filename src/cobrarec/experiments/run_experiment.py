@@ -1,13 +1,14 @@
 """Running a named experiment: every record that is not there yet is trained, measured and written, one after the other."""
 
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cobrarec.errors import ConfigError
-from cobrarec.experiments.datasets import load_datasets
+from cobrarec.errors import ConfigError, DataError
+from cobrarec.experiments.datasets import Tables, load_datasets
 from cobrarec.experiments.definition import Definition, load_definition
-from cobrarec.experiments.ensemble import MEMBER_LISTED, choose_weights, mixed_lists
+from cobrarec.experiments.ensemble import MEMBER_LISTED, choose_mixture, mixed_lists
 from cobrarec.experiments.estimate import plan_lines
 from cobrarec.experiments.measures import (
     NUM_LISTED,
@@ -47,7 +48,7 @@ def run_experiment(
 
     Raises:
         ConfigError: no such experiment, model, data set or seed; a scaled experiment whose records would lie among those of whole ones.
-        DataError: a data set is missing.
+        DataError: a data set is missing, or is not the one that the records are of.
         Interrupted: Ctrl-C; the same call goes on.
     """
     selection, progress = selection or Selection(), progress or Silent()
@@ -57,6 +58,7 @@ def run_experiment(
     results = Results(folder, name)
     tables = load_datasets(selection.data, dict.fromkeys(job.dataset for job in jobs), selection.scale)
     records = results.complete()
+    _check_same_data(tables, records, results)
     todo = still_to_do(jobs, records)
     progress.message(f"Experiment {name}: runs in {out}, records in {results.path}")
     for line in plan_lines(jobs, todo, definition, tables, records, out, selection.scale):
@@ -68,7 +70,7 @@ def run_experiment(
         if not still_to_do([job], results.complete()):  # another process has made it meanwhile
             continue
         progress.message(f"Record {place + 1} of {len(todo)}: {job.dataset}, {job.model}, seed {job.seed}, {job.protocol}")
-        results.add(*make_record(job, definition, runs))
+        results.add(*make_record(job, definition, runs), definition.settings_of(job.model, selection.scale))
     return results
 
 
@@ -81,6 +83,17 @@ def places(name: str, selection: Selection) -> tuple[Path, Path]:
     if scale is not None and results.resolve() == PUBLIC_RESULTS.resolve():
         raise ConfigError(f"--scale makes records that do not belong into {PUBLIC_RESULTS}; give another folder with --results.")
     return out, results
+
+
+def _check_same_data(tables: Mapping[str, Tables], records: Iterable[Record], results: Results) -> None:
+    """Refuse to add to records that were measured on other tables of the same name."""
+    for record in records:
+        own = tables.get(record["dataset"])
+        if own is not None and record.get("data") not in (None, own.content_hash):
+            raise DataError(
+                f"{results.path} holds records of another {record['dataset']} ({record['data']}; the tables given are {own.content_hash}). "
+                "Give the data that they are of, or another folder with --results."
+            )
 
 
 def make_record(job: Job, definition: Definition, runs: Runs) -> tuple[Record, Ranks]:
@@ -102,6 +115,7 @@ def make_record(job: Job, definition: Definition, runs: Runs) -> tuple[Record, R
         "valid": without_length(list_metrics(lists.valid, valid, num_items)),
         "mean_list_length": measured[f"length@{max(KS)}"],
         "users": test.num_users,
+        "data": runs.tables[job.dataset].content_hash,
         **facts,
     }
     return record, ranks_of(lists.test, test, prepared.catalog, job.config_hash)
@@ -113,7 +127,7 @@ def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[Train
     recommender = runs.serving(job.model, run, job.protocol)
     valid, test = (held_out_of(run.prepared, split) for split in ("valid", "test"))
     lists = Lists(rank(recommender, valid, runs.progress), rank(recommender, test, runs.progress))
-    facts: dict[str, Any] = {"network": run.network, "epochs": run.best_epoch, **run.made}
+    facts: dict[str, Any] = {"networks": _networks(definition, (job.model,), trained), "epochs": run.best_epoch, **run.made}
     if isinstance(recommender.engine, ListSearch):
         facts["memory_weight"] = recommender.weights.memory
     if has_direct_query(recommender):
@@ -131,14 +145,20 @@ def _ensemble_lists(job: Job, definition: Definition, runs: Runs, trained: list[
     members = [runs.serving(name, run, job.protocol) for name, run in zip(names, trained, strict=True)]
     _check_same_users([run.prepared for run in trained])
     listed = [[member.rank(of.histories, MEMBER_LISTED, runs.progress) for member in members] for of in (valid, test)]
-    weights = choose_weights(listed[0], valid.target_rows, ties)
+    weights = choose_mixture(listed[0], valid.target_rows, ties)
     shown = ", ".join(f"{name} {weight:g}" for name, weight in zip(names, weights, strict=True))
     runs.progress.message(f"Weights of the ensemble chosen on validation: {shown}")
     lists = Lists(*(mixed_lists(of, weights, ties, NUM_LISTED) for of in listed))
     parts = [run.made["seconds"] for run in trained]
     seconds = None if None in parts else round(sum(parts) + time.monotonic() - start, 1)
-    facts = {"weights": dict(zip(names, weights, strict=True)), "epochs": None, "seconds": seconds}
+    networks = _networks(definition, names, trained)
+    facts = {"weights": dict(zip(names, weights, strict=True)), "networks": networks, "epochs": None, "seconds": seconds}
     return lists, facts | provenance(runs.selection.device, runs.selection.num_threads)
+
+
+def _networks(definition: Definition, models: Iterable[str], trained: Iterable[TrainedRun]) -> dict[str, str | None]:
+    """By the row that was trained, which network it became."""
+    return {definition.run_of(model): run.network for model, run in zip(models, trained, strict=True)}
 
 
 def _check_same_users(members: list[Prepared]) -> None:

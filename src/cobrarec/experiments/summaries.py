@@ -1,7 +1,7 @@
 """From records to what a table or a picture shows: each model's published settings, averaged over its seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,24 +32,16 @@ Group = tuple[str, Protocol]
 
 
 def summarize(records: Sequence[Record], definition: Definition, scale: float | None = None) -> dict[Group, list[Summary]]:
-    """For each data set and protocol the models in the order of the definition; groups without a record are absent.
+    """For each data set and protocol the rows of the definition in their order, with the records of their present settings.
 
-    Of a row only the settings of the definition count; of a model that is no row of it the best on validation, the first of equals.
+    Groups without a record are absent.
     """
-    own = {model: definition.hash_of(model, scale) for model in definition.rows}
-    shown = {
-        (dataset, model): own.get(model) or max(values, key=lambda name: values[name])
-        for (dataset, model), values in settings_on_validation(records).items()
-    }
-    published = [record for record in records if record["config_hash"] == shown[record["dataset"], record["model"]]]
-    models = [*definition.rows, *dict.fromkeys(one["model"] for one in published if one["model"] not in definition.rows)]
-    datasets = [*definition.datasets, *dict.fromkeys(one["dataset"] for one in published if one["dataset"] not in definition.datasets)]
     groups: dict[Group, list[Summary]] = {}
-    for dataset in datasets:
+    for dataset in definition.datasets:
         for protocol in PROTOCOLS:
-            for model in models:
-                wanted = (dataset, model, protocol)
-                found = [one for one in published if (one["dataset"], one["model"], one["protocol"]) == wanted]
+            for model in definition.rows:
+                wanted = (dataset, protocol, model, definition.hash_of(model, scale))
+                found = [one for one in records if (one["dataset"], one["protocol"], one["model"], one["config_hash"]) == wanted]
                 if found:
                     summary = Summary(model, tuple(sorted(found, key=lambda one: one["seed"])))
                     groups.setdefault((dataset, protocol), []).append(summary)
@@ -66,7 +58,7 @@ def deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def differences(summaries: Sequence[Summary], compared: str | None, results: Results) -> dict[str, dict[str, Difference]]:
+def differences(summaries: Sequence[Summary], compared: str, results: Results) -> dict[str, dict[str, Difference]]:
     """The compared model less each other one, by name and metric, of those whose ranks are kept; nothing without the compared one's."""
     ranks: dict[str, dict[int, Ranks]] = {}
     for summary in summaries:
@@ -74,26 +66,28 @@ def differences(summaries: Sequence[Summary], compared: str | None, results: Res
         kept = {seed: one for seed, one in found.items() if one is not None}
         if len(kept) == len(found):
             ranks[summary.model] = kept
-    if compared is None or compared not in ranks:
+    if compared not in ranks:
         return {}
     first = ranks.pop(compared)
     return compare(first, ranks)
 
 
-def other_training(first: Summary, second: Summary, definition: Definition) -> bool:
-    """Whether two rows of one training were measured on different networks; not known of records that do not name theirs."""
-    models = (first.model, second.model)
-    if not set(models) <= set(definition.rows) or definition.run_of(models[0]) != definition.run_of(models[1]):
-        return False
-    networks = [{record["seed"]: record["network"] for record in one.records if record.get("network")} for one in (first, second)]
-    return any(networks[0][seed] != networks[1][seed] for seed in networks[0].keys() & networks[1].keys())
+def other_training(first: Summary, second: Summary) -> bool:
+    """Whether two rows were measured on different networks of one training's name; not known of records that do not name theirs."""
+    networks = [{record["seed"]: record.get("networks") or {} for record in one.records} for one in (first, second)]
+    return any(
+        None not in (one[seed][trained], other[seed][trained]) and one[seed][trained] != other[seed][trained]
+        for one, other in [networks]
+        for seed in one.keys() & other.keys()
+        for trained in one[seed].keys() & other[seed].keys()
+    )
 
 
 def unpublished(records: Sequence[Record], definition: Definition) -> list[str]:
     """What is wrong with the definition in the light of the records: rows whose settings are not recorded, or not the best.
 
     A row has one setting for all data sets, so another one is better where its NDCG@10 on validation is, in the mean over the data sets
-    on which both are recorded.
+    on which both are recorded, and there over the seeds that both have.
     """
     wrong, values = [], settings_on_validation(records)
     for model in dict.fromkeys(model for _, model in values):
@@ -103,7 +97,13 @@ def unpublished(records: Sequence[Record], definition: Definition) -> list[str]:
         own, of_model = definition.hash_of(model), {dataset: found for (dataset, name), found in values.items() if name == model}
         wrong += [f"{dataset}: the settings of {model} ({own}) are not recorded" for dataset, found in of_model.items() if own not in found]
         for other in dict.fromkeys(name for found in of_model.values() for name in found if name != own):
-            both = [found for found in of_model.values() if own in found and other in found]
-            if both and mean([found[other] for found in both]) > mean([found[own] for found in both]):
+            gains = [gain for found in of_model.values() if (gain := _gain(found.get(other, {}), found.get(own, {}))) is not None]
+            if gains and mean(gains) > 0:
                 wrong.append(f"the settings of {model} ({own}) are not those with the best validation NDCG@10 ({other})")
     return wrong
+
+
+def _gain(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
+    """Mean over the seeds that both have of one's value less the other's; None where they have none in common."""
+    shared = first.keys() & second.keys()
+    return mean([first[seed] - second[seed] for seed in shared]) if shared else None
