@@ -10,6 +10,7 @@ import pytest
 
 from cobrarec import pipeline
 from cobrarec.config import Config, RunOptions
+from cobrarec.data.sources import DAY
 from cobrarec.prepared import load_prepared
 from cobrarec.run_folder import RunFolder
 from small_run import differing, small_config, small_world
@@ -65,6 +66,18 @@ def test_replacing_every_test_item_changes_nothing_but_the_test_metrics(tmp_path
     assert metrics(first)["test"] != metrics(second)["test"]
     for name in ("semantic_ids/codes.npy", "checkpoints/choices.json", "examples.json", "semantic_ids/health_card.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_when_the_test_interaction_happened_is_not_known_to_the_model(tmp_path):
+    interactions = small_world()[1]
+    rows = interactions.to_pylist()
+    last = {row["user_id"]: max(one["timestamp"] for one in rows if one["user_id"] == row["user_id"]) for row in rows}
+    for row in rows:
+        row["timestamp"] += 100 * DAY * (row["timestamp"] == last[row["user_id"]])
+    first = fitted(tmp_path / "first", interactions, small_config(), False)
+    second = fitted(tmp_path / "second", pa.Table.from_pylist(rows, schema=interactions.schema), small_config(), False)
+    assert differing(first, second) == set()
+    assert metrics(first) == metrics(second)
 
 
 def test_replacing_every_validation_item_too_changes_no_weight_code_or_count(tmp_path):

@@ -66,6 +66,12 @@ def test_settings_are_better_by_their_mean_over_the_data_sets_that_both_have(tab
     assert len(unpublished([*tried, toys[1]], table2)) == 1
 
 
+def test_settings_that_differ_in_no_digit_that_is_shown_are_equally_good(table2):
+    own = record("cobra", 0.3)
+    assert unpublished([own, record("cobra", 0.30009, config_hash="tried")], table2) == []
+    assert len(unpublished([own, record("cobra", 0.30011, config_hash="tried")], table2)) == 1
+
+
 def test_settings_are_compared_on_the_seeds_that_both_have(table2):
     own = [record("cobra", value, seed=seed) for seed, value in ((0, 0.3), (1, 0.1))]
     assert unpublished([*own, record("cobra", 0.29, config_hash="tried")], table2) == []
