@@ -290,6 +290,18 @@ def test_other_list_lengths_and_unmasked_lists_are_not_stored(fitted):
     assert (fitted / "metrics.json").read_text() == before
 
 
+def test_a_run_that_recommends_the_history_too_is_judged_so(tmp_path):
+    config = small_config(retrieval={"include_history": True}, training={"num_epochs": 1})
+    run = tmp_path / "run"
+    pipeline.fit(*small_world(), run, config, RunOptions(refit=False))
+    stored = json.loads((run / "metrics.json").read_text())
+    assert "not masked" in stored["protocol"]
+    assert pipeline.evaluate(run, "valid")["valid"] == stored["valid"]
+    masked = pipeline.evaluate(run, "valid", include_history=False)
+    assert "history masked" in masked["protocol"]
+    assert masked["valid"] != stored["valid"]
+
+
 def test_steps_out_of_order_name_the_missing_one(tmp_path):
     with pytest.raises(RunError, match="cobrarec prepare"):
         pipeline.train(tmp_path)

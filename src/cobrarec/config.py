@@ -199,7 +199,7 @@ class LossConfig(Section):
     """Catalog items drawn uniformly per step for `sampled`."""
     logq_correction: bool = False
     """Subtract, from the logit of each negative of `sampled` and `batch`, the log of how often such a batch is expected to hold the item
-    (at most once)."""
+    (at most once). Above `exact_catalog_limit` items, `bucket` and `auto` do so whatever is said here: they stand for sums over all."""
 
 
 class TrainingConfig(Section):
@@ -208,8 +208,8 @@ class TrainingConfig(Section):
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the training targets; the learning rate ends with them.
 
-    null: 6, from 200,000 targets on 6 x the cube root of 200,000 / targets, but at least 3, and below 65,536 targets 6 x the cube root of
-    65,536 / targets, but at most 16.
+    null: 6, from 200,000 targets on (1,000,000, where there are 30 for an item) 6 x the cube root of 200,000 (1,000,000) / targets, but at
+    least 3, and below 65,536 targets 6 x the cube root of 65,536 / targets, but at most 16.
     """
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length. Fewer, but not below 128, where an epoch would have less than 32

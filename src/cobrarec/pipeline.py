@@ -8,14 +8,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import LEARNED, read_manifest, write_text
 from cobrarec.baselines.storage import Baseline
 from cobrarec.config import Config, RunOptions, load_config, parse_config
 from cobrarec.errors import DataError, RunError, UserError
-from cobrarec.evaluation.evaluate import Ranker
+from cobrarec.evaluation.evaluate import Ranker, masking
 from cobrarec.prepared import Prepared, is_refitted, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
 from cobrarec.report import write_report
@@ -144,7 +144,7 @@ def evaluate(
     split: str = "valid",
     *,
     ks: Sequence[int] | int = KS,
-    include_history: bool = False,
+    include_history: bool | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run's model and of the baselines on a split; the usual ones are stored in `metrics.json` and the report too.
@@ -156,7 +156,7 @@ def evaluate(
         run_folder: a run with an artifact.
         split: `valid`, or `test`, which should be read once.
         ks: list lengths.
-        include_history: leave the history's items in the lists.
+        include_history: leave the history's items in the lists; None: as the run's settings say.
         progress: told how far it is.
 
     Returns:
@@ -176,14 +176,15 @@ def evaluate(
     with machine_limits():
         prepared = load_prepared(run)
         run.require("artifact", f"cobrarec train --run {run.path}")
-        if tuple(ks) == KS and not include_history:
+        served = masking(prepared.config.retrieval.include_history)
+        judged = served if include_history is None else masking(include_history)
+        if tuple(ks) == KS and judged == served:
             shown = _store_metrics(prepared, [split], progress)
             write_report(run.path)
             return shown
         rankers = _rankers(prepared, split, baselines(prepared, progress), progress)
-        masking: Literal["masked", "unmasked"] = "unmasked" if include_history else "masked"
-        results = evaluate_rankers(prepared, rankers, split, ks, masking, progress)
-        return {"protocol": protocol(prepared, masking), "users": held_out_of(prepared, split).num_users, split: results}
+        results = evaluate_rankers(prepared, rankers, split, ks, judged, progress)
+        return {"protocol": protocol(prepared, judged), "users": held_out_of(prepared, split).num_users, split: results}
 
 
 def report(run_folder: Path | str) -> Path:
@@ -252,7 +253,8 @@ def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress
     `users` is the number of validation users; `test_users`, which a split by time makes another one, stands beside the test.
     """
     run = prepared.run
-    stored: dict[str, Any] = {"protocol": protocol(prepared, "masked"), "users": 0, "valid": None, "test": None}
+    judged = masking(prepared.config.retrieval.include_history)
+    stored: dict[str, Any] = {"protocol": protocol(prepared, judged), "users": 0, "valid": None, "test": None}
     stored |= read_json(run.metrics_file) or {}
     shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
     beside = baselines(prepared, progress) if splits else {}
@@ -260,7 +262,7 @@ def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress
         shown["users"] = held_out_of(prepared, split).num_users
         stored["users" if split == "valid" else "test_users"] = shown["users"]
         rankers = _rankers(prepared, split, beside, progress)
-        stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, "masked", progress)
+        stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, judged, progress)
     write_text(run.metrics_file, json.dumps(stored, indent=2) + "\n")
     return shown
 

@@ -21,6 +21,13 @@ def test_the_best_on_validation_is_chosen_and_the_first_of_equals():
     assert best_ranker(iter(candidates), 3, VALID, 12, "settings") is candidates[1]
 
 
+def test_lists_may_hold_the_history_where_they_are_judged_so():
+    repeats = HeldOut(VALID.histories, VALID.target_offsets, np.array([0], dtype=np.int32))
+    candidates = [Popularity.fit(Histories.from_lists([rows]), 12, TIES[::-1].copy()) for rows in ([2, 3, 4], [0, 0, 0])]
+    assert best_ranker(iter(candidates), 2, repeats, 12, "settings", "unmasked") is candidates[1]
+    assert best_ranker(iter(candidates), 2, repeats, 12, "settings", "masked") is candidates[0]
+
+
 def test_a_lone_candidate_is_not_measured(monkeypatch):
     monkeypatch.setattr(choice, "evaluate", None)
     (only, *_) = rankers()

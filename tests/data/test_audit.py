@@ -62,6 +62,7 @@ def test_everything_odd_is_counted():
         "validation users": 1,
         "test users": 1,
         "users not evaluated": 2,
+        "share of repeats to predict": 1.0,
     }
     assert {label: found[label] for label in expected} == expected
 
@@ -86,3 +87,16 @@ def test_no_users_are_no_obstacle():
     catalog = Catalog.from_table(ITEMS, DataConfig())
     _, counts = read_interactions(INTERACTIONS, catalog, DataConfig())
     assert audit_tables(catalog, Histories.from_lists([]), counts)["users"] == 0
+
+
+def test_targets_that_their_user_had_before_are_counted():
+    ids = {"a": "xyxx", "b": "xyzz", "c": "xyzy"}
+    table = pa.table(
+        {"user_id": [user for user, items in ids.items() for _ in items], "item_id": [item for items in ids.values() for item in items]}
+    )
+    catalog = Catalog.from_table(pa.table({"item_id": ["x", "y", "z"]}), DataConfig())
+    histories, counts = read_interactions(table, catalog, DataConfig())
+    audit = audit_tables(catalog, histories, counts, split_histories(histories, "last-two"))
+    (entry,) = [entry for entry in audit.entries if entry.label == "share of repeats to predict"]
+    assert entry.value == round(1 / 3, 4)
+    assert "--retrieval.include-history" in entry.note

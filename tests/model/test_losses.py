@@ -90,17 +90,29 @@ def test_without_dense_only_codes_are_predicted():
     assert float(cobra_loss(output, batch, config)["sparse"].detach()) == pytest.approx(np.mean(slow), abs=1e-4)
 
 
-def test_the_bucket_of_an_unscanned_catalog_is_what_of_it_is_encoded():
+def test_sums_over_an_unscanned_catalog_are_estimated_from_what_of_it_is_encoded():
     model = small_model(1, exact_catalog_limit=10)
     config, batch, output = _parts(model)
     assert len(batch.encoded_rows) < model.semantic_ids.num_items
-    items, ids, encoded, slow = model.item_vectors(), model.semantic_ids, set(batch.encoded_rows.tolist()), []
+    items, ids, encoded = model.item_vectors(), model.semantic_ids, set(batch.encoded_rows.tolist())
+    share, num_real = torch.linspace(0.1, 2, ids.num_items) / 42, int(batch.mask.sum())
+    assert float(share.sum()) == pytest.approx(1)
+    of_catalog = {row: float(share[row]) * num_real + 10 / ids.num_items for row in range(ids.num_items)}
+    corrections, in_bucket = {row: math.log(min(1.0, expected)) for row, expected in of_catalog.items()}, {}
+    for row, expected in of_catalog.items():
+        bucket = ids.bucket(int(ids.id_of_row[row])).tolist()
+        in_bucket[row] = math.log(min(1.0, expected + 10 * float(share[bucket].sum()) / len(bucket)))
+    dense, direct = [], []
     for t, target in enumerate(output.target_rows.tolist()):
         negatives = encoded & set(ids.bucket(int(ids.id_of_row[target])).tolist())
         assert target in negatives
         query = output.dense_query[t].detach()
-        slow.append(reference_losses.contrastive(query, 14.0, items.vectors, items.dense_bias, target, negatives))
-    assert float(dense_loss(output, batch, config).detach()) == pytest.approx(np.mean(slow), abs=1e-4)
+        dense.append(reference_losses.contrastive(query, 14.0, items.vectors, items.dense_bias, target, negatives, in_bucket))
+        query = output.direct_query[t].detach()
+        negatives = _negatives("sampled", model, batch, target)
+        direct.append(reference_losses.contrastive(query, 14.0, items.vectors, items.direct_bias, target, negatives, corrections))
+    assert float(dense_loss(output, batch, config, share).detach()) == pytest.approx(np.mean(dense), abs=1e-4)
+    assert float(direct_loss(output, batch, config, share).detach()) == pytest.approx(np.mean(direct), abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["batch", "sampled"])

@@ -9,11 +9,13 @@ from cobrarec.semantic_ids.health_card import HealthCard, check_collapse, perple
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
-def card(codes: object, codebook_size: int, train: Histories | None = None, text_codes: object = None) -> HealthCard:
+def card(codes: object, codebook_size: int, train: Histories | None = None, text_codes: object = None, num_blank: int = 0) -> HealthCard:
     array = np.asarray(codes, np.int32)
     ids = SemanticIds.from_codes(array, codebook_size)
     other = array if text_codes is None else np.asarray(text_codes, np.int32)
-    return HealthCard.of(ids, train or Histories.from_lists([[0]]), 0.5, other, np.ones(len(array), np.bool_))
+    return HealthCard.of(
+        ids, train or Histories.from_lists([[0]]), 0.5, other, np.ones(len(array), np.bool_), np.arange(len(array)) < num_blank
+    )
 
 
 def test_the_card_counts_codes_ids_and_buckets() -> None:
@@ -63,6 +65,17 @@ def test_one_id_with_more_than_a_fifth_of_over_100_items_has_collapsed(num_items
     codes = np.arange(num_items, dtype=np.int32)[:, None]
     codes[:crowd] = 0
     assert bool(card(codes, num_items).collapse_reasons) == collapsed
+
+
+def test_items_that_nothing_tells_apart_may_share_an_id() -> None:
+    codes = np.arange(200, dtype=np.int32)[:, None]
+    codes[:90] = 0
+    assert card(codes, 200).collapse_reasons == ("one ID holds 90 of 200 items (45%, more than 20%)",)
+    made = card(codes, 200, num_blank=60)
+    assert (made.largest_bucket, made.largest_told_bucket, made.num_blank_items) == (90, 30, 60)
+    assert made.collapse_reasons == ()
+    assert any("60 items without text" in line for line in made.lines())
+    assert card(np.zeros((200, 1), np.int32), 16, num_blank=200).collapse_reasons == ("level 0 uses 1 of 16 codes (fewer than 25%)",)
 
 
 def test_without_levels_nothing_collapses() -> None:

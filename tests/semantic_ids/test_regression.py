@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cobrarec.semantic_ids import regression
 from cobrarec.semantic_ids.regression import STRENGTHS, RidgeRegression
 
 
@@ -36,6 +37,17 @@ def test_left_out_predictions_are_those_of_a_fit_without_the_row() -> None:
         others = np.arange(30) != row
         weight, bias = ridge(x[others], y[others], penalty)
         assert left_out[row] == pytest.approx(x[row] @ weight + bias, abs=2e-2)
+
+
+def test_of_many_rows_some_are_fitted_and_the_others_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = data(60)
+    monkeypatch.setattr(regression, "MAX_ROWS", 40)
+    fitted, predictions = RidgeRegression.fit(x, y)
+    is_fitted = np.any(np.abs(predictions - fitted.predict(x)) > 1e-6, axis=1)
+    assert is_fitted.sum() == 40
+    alone, left_out = RidgeRegression.fit(x[is_fitted], y[is_fitted])
+    assert np.array_equal(alone.weight, fitted.weight)
+    assert np.array_equal(predictions[is_fitted], left_out)
 
 
 def test_pure_noise_is_shrunk_to_the_mean() -> None:

@@ -63,8 +63,13 @@ def test_a_plan_that_ends_now_is_over() -> None:
     ],
 )
 def test_many_targets_are_seen_less_often_and_few_ones_more_often(num_targets: int, epochs: int) -> None:
-    assert epochs_for(TrainingConfig(), num_targets) == epochs
-    assert epochs_for(TrainingConfig(num_epochs=11), num_targets) == 11
+    assert epochs_for(TrainingConfig(), num_targets, num_targets) == epochs
+    assert epochs_for(TrainingConfig(num_epochs=11), num_targets, num_targets) == 11
+
+
+@pytest.mark.parametrize(("num_targets", "num_items", "epochs"), [(990_000, 3_700, 6), (990_000, 33_001, 4), (9_800_000, 10_700, 3)])
+def test_dense_sets_are_seen_as_often_up_to_a_million_targets(num_targets: int, num_items: int, epochs: int) -> None:
+    assert epochs_for(TrainingConfig(), num_targets, num_items) == epochs
 
 
 @pytest.mark.parametrize(("num_targets", "a_step"), [(0, 128), (1_000, 128), (8_192, 256), (20_800, 650), (32_768, 1024), (10**9, 1024)])

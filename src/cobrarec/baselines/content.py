@@ -19,6 +19,7 @@ from cobrarec.baselines.choice import best_ranker
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
+from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
 from cobrarec.retrieval.item_index import nearest_in_history
 from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
@@ -149,9 +150,10 @@ def choose_content(
     valid: HeldOut,
     tie_breakers: npt.NDArray[np.uint64],
     lasts: Sequence[int] = LAST,
+    masking: Masking = "masked",
     progress: Progress | None = None,
 ) -> ContentNeighbors:
-    """The number of last items with the best NDCG@10 (history masked) on `valid`, the first of equals; the rest as in `fit`."""
+    """The number of last items with the best NDCG@10 on `valid`, the first of equals; the rest as in `fit`."""
     fitted = ContentNeighbors.fit(embeddings, train, tie_breakers)
     candidates = (fitted.with_last(last) for last in lasts)
-    return best_ranker(candidates, len(lasts), valid, len(embeddings), "content neighbors: settings", progress)
+    return best_ranker(candidates, len(lasts), valid, len(embeddings), "content neighbors: settings", masking, progress)

@@ -16,6 +16,7 @@ from cobrarec.baselines.choice import best_ranker
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
+from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
 from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
 from cobrarec.retrieval.ordering import ranks_of
@@ -127,9 +128,10 @@ def choose_transitions(
     tie_breakers: npt.NDArray[np.uint64],
     windows: Sequence[int] = WINDOWS,
     lasts: Sequence[int] = LAST,
+    masking: Masking = "masked",
     progress: Progress | None = None,
 ) -> TransitionCounts:
-    """The window and the number of last items with the best NDCG@10 (history masked) on `valid`; the first of equals.
+    """The window and the number of last items with the best NDCG@10 on `valid`; the first of equals.
 
     Args:
         train: training histories, the only thing that is counted.
@@ -138,6 +140,7 @@ def choose_transitions(
         tie_breakers: `[num_items]`, smaller first among equal scores.
         windows: largest distances tried.
         lasts: numbers of history items tried.
+        masking: whether lists may hold the history's items.
         progress: one step per setting.
     """
 
@@ -148,4 +151,4 @@ def choose_transitions(
                 fitted = TransitionCounts.fit(train, num_items, tie_breakers, window)
             yield fitted.with_last(last)
 
-    return best_ranker(candidates(), len(windows) * len(lasts), valid, num_items, "transition counts: settings", progress)
+    return best_ranker(candidates(), len(windows) * len(lasts), valid, num_items, "transition counts: settings", masking, progress)

@@ -181,7 +181,7 @@ class Evaluate:
     k: str = "5,10"
     """List lengths, with commas between."""
     include_history: Flag = False
-    """Do not mask the history: items may be recommended again."""
+    """Do not mask the history, whatever the run's settings say: items may be recommended again."""
     json: Flag = False
     """Print JSON instead of a table."""
 
@@ -190,7 +190,7 @@ class Evaluate:
         from cobrarec import pipeline
 
         ks = list_lengths(self.k)
-        results = pipeline.evaluate(self.run_folder, self.split, ks=ks, include_history=self.include_history, progress=screen)
+        results = pipeline.evaluate(self.run_folder, self.split, ks=ks, include_history=self.include_history or None, progress=screen)
         if self.json:
             screen.json(results)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 from cobrarec.data.catalog import Catalog
 from cobrarec.data.interactions import Histories, InteractionCounts
 from cobrarec.data.item_texts import carries_text
-from cobrarec.data.splits import Split
+from cobrarec.data.splits import HeldOut, Split
 from cobrarec.data.timestamps import UNKNOWN_TIME
 
 ORDER_NOTES = {
@@ -17,6 +17,7 @@ ORDER_NOTES = {
     "timestamp": "by the column timestamp, ties in file order",
     "file": "in file order: there is neither a column position nor timestamp. Is the file sorted by time?",
 }
+REPEATS_NOTE = "validation items that the user had before; lists leave them out but with --retrieval.include-history"
 UNIT_NOTES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "date": "dates"}
 
 
@@ -128,6 +129,19 @@ def _split_entries(split: Split) -> Iterator[AuditEntry]:
     yield AuditEntry("validation users", split.valid.num_users if split.valid else 0)
     yield AuditEntry("test users", split.test.num_users if split.test else 0)
     yield AuditEntry("users not evaluated", split.num_train_only_users)
+    if split.valid:
+        share = _repeated_share(split.valid)
+        yield AuditEntry("share of repeats to predict", round(share, 4), REPEATS_NOTE if share else "")
+
+
+def _repeated_share(held_out: HeldOut) -> float:
+    """Share of the targets that the user's own history holds."""
+    histories = held_out.histories
+    of_target = np.repeat(np.arange(histories.num_users), np.diff(held_out.target_offsets))
+    num_rows = 1 + max(int(rows.max(initial=0)) for rows in (histories.rows, held_out.target_rows))
+    taken = histories.users() * num_rows + histories.rows[histories.places()]
+    targets = of_target * num_rows + held_out.target_rows
+    return float(np.isin(targets, taken).mean()) if len(targets) else 0.0
 
 
 def _show(value: int | float | str) -> str:

@@ -15,6 +15,11 @@ from cobrarec.progress import Progress
 Masking = Literal["masked", "unmasked"]
 
 
+def masking(include_history: bool) -> Masking:
+    """How lists are measured that may hold the history's items, or may not."""
+    return "unmasked" if include_history else "masked"
+
+
 @runtime_checkable
 class Ranked(Protocol):
     """What `rank` gives: anything that holds the lists as `rows [num_users, k]`, -1 = nothing."""

@@ -33,7 +33,7 @@ def training_seconds(config: Config, tables: Tables) -> float:
         return seconds
     targets = max(0, tables.interactions.num_rows - NUM_HELD_OUT * num_users)
     pace = SECONDS_PER_TARGET + SECONDS_PER_TARGET_AND_ITEM * tables.items.num_rows
-    return seconds + epochs_for(config.training, targets) * targets * pace
+    return seconds + epochs_for(config.training, targets, tables.items.num_rows) * targets * pace
 
 
 def plan_lines(

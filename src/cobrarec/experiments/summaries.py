@@ -10,7 +10,6 @@ from cobrarec.experiments.definition import Definition
 from cobrarec.experiments.protocols import PROTOCOLS, Protocol
 from cobrarec.experiments.records import Ranks, Record, Results, settings_on_validation
 
-
 LEAST_GAIN = 1e-4
 """Settings whose NDCG@10 differs by less are equally good: seeds differ by more."""
 

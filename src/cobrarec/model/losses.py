@@ -24,7 +24,8 @@ def cobra_loss(
         output: what the model predicts for the targets of `batch`.
         batch: the batch that `output` was made from.
         config: weights and negatives.
-        item_share: each item's share of the training interactions; needed for `logq_correction` alone.
+        item_share: each item's share of the training interactions; needed for `logq_correction`, and to correct sums over a catalog that
+            is not encoded as a whole.
     """
     losses = {}
     if output.sparse_logits:
@@ -54,7 +55,7 @@ def dense_loss(
 ) -> Float[Tensor, ""]:
     """Softmax loss of the dense query (eq. 8), with temperature and biases, over the negatives that `config` names.
 
-    `bucket`: the items of the target's ID; those of them that are encoded, where the catalog is not.
+    `bucket`: the items of the target's ID; those of them that are encoded, where the catalog is not, corrected for how often that is.
     """
     assert output.dense_query is not None
     query = output.dense_query * output.dense_scale
@@ -65,10 +66,10 @@ def dense_loss(
     if kind == "catalog":
         return (catalog_log_sum(output, query, output.dense_bias) - positive).mean()
     if kind == "bucket":
-        places = torch.arange(len(output.encoded_rows), device=query.device)
-        ids = output.tables.id_of_row
+        ids, places = output.tables.id_of_row, torch.arange(len(output.encoded_rows), device=query.device)
         allowed = ids[output.target_rows][:, None] == ids[output.encoded_rows]
-        return subset_loss(output, query, output.dense_bias, places, allowed, None)
+        expected = None if item_share is None else _expected(output, batch, places, item_share, len(batch.drawn), config.num_sampled)
+        return subset_loss(output, query, output.dense_bias, places, allowed, None if expected is None else expected.log())
     places, correction = _candidates(output, batch, kind == "sampled", config.logq_correction, item_share)
     return subset_loss(output, query, output.dense_bias, places, None, correction)
 
@@ -76,7 +77,10 @@ def dense_loss(
 def direct_loss(
     output: CobraOutput, batch: Batch, config: LossConfig, item_share: Float[Tensor, " num_items"] | None = None
 ) -> Float[Tensor, ""]:
-    """Softmax loss of the direct query over the negatives that `config` names."""
+    """Softmax loss of the direct query over the negatives that `config` names.
+
+    `auto` is a softmax over the catalog, estimated from the items that are encoded, where it is not all of it.
+    """
     assert output.direct_query is not None
     query = output.direct_query * output.direct_scale
     kind = config.direct_negatives
@@ -84,7 +88,8 @@ def direct_loss(
         log_sum = output.direct_log_sum
         log_sum = catalog_log_sum(output, query, output.direct_bias) if log_sum is None else log_sum
         return (log_sum - positive_logits(output, query, output.direct_bias)).mean()
-    places, correction = _candidates(output, batch, kind != "batch", config.logq_correction, item_share)
+    logq = config.logq_correction or (kind == "auto" and item_share is not None)
+    places, correction = _candidates(output, batch, kind != "batch", logq, item_share)
     return subset_loss(output, query, output.direct_bias, places, None, correction)
 
 
@@ -155,14 +160,28 @@ def _is_whole(output: CobraOutput) -> bool:
 def _candidates(
     output: CobraOutput, batch: Batch, with_drawn: bool, logq: bool, item_share: Tensor | None
 ) -> tuple[Int[Tensor, " candidates"], Float[Tensor, " candidates"] | None]:
-    """Places of the batch's items (and of those drawn), and the log of how often such a batch is expected to hold each."""
+    """Places of the batch's items (and of those drawn from the catalog), and the log of how often they are expected to be there."""
     real = batch.index[batch.mask]
     places = torch.unique(torch.cat([real, batch.drawn]) if with_drawn else real)
     if not logq:
         return places, None
     if item_share is None:
         raise ValueError("logq_correction needs item_share, the items' shares of the training interactions.")
-    expected = item_share[output.encoded_rows[places]] * len(real)
-    if with_drawn:
-        expected = expected + len(batch.drawn) / output.tables.num_items
-    return places, expected.clamp(1e-9, 1.0).log()
+    return places, _expected(output, batch, places, item_share, len(batch.drawn) if with_drawn else 0).log()
+
+
+def _expected(
+    output: CobraOutput,
+    batch: Batch,
+    places: Int[Tensor, " candidates"],
+    item_share: Float[Tensor, " num_items"],
+    num_uniform: int,
+    num_in_bucket: int = 0,
+) -> Float[Tensor, " candidates"]:
+    """How often a batch is expected to hold each item, at most once: as one of its own, drawn from the catalog, from a target's bucket."""
+    rows, tables = output.encoded_rows[places], output.tables
+    expected = item_share[rows] * int(batch.mask.sum()) + num_uniform / tables.num_items
+    if num_in_bucket:
+        share = torch.zeros(tables.num_ids, device=rows.device).index_add_(0, tables.id_of_row, item_share)
+        expected = expected + num_in_bucket * (share / tables.bucket_offsets.diff())[tables.id_of_row[rows]]
+    return expected.clamp(1e-9, 1.0)

@@ -93,15 +93,17 @@ def fit_semantic_ids(
     """
     progress = progress or Silent()
     inputs, rows, text_only, warm = QuantizerInput.fit(embeddings, train, config, seed)
+    without_text = ~np.any(embeddings, axis=1)
+    blank = without_text if config.signal == "text" else np.logical_and(without_text, ~warm)
     size = effective_codebook_size(config, len(embeddings))
     if not config.num_levels:
         ids = SemanticIds.from_codes(np.zeros((len(embeddings), 0), np.int32), size)
-        card = HealthCard.of(ids, train, 1.0, ids.codes, warm)
+        card = HealthCard.of(ids, train, 1.0, ids.codes, warm, blank)
         return SemanticIdResult(ids, CodeAssigner(config, inputs, None), card)
     quantizer, codes = _quantizer_class(config).fit(rows, config, seed, progress)
     ids = SemanticIds.from_codes(codes, size)
     error = reconstruction_error(rows, quantizer.decode(codes))
-    card = HealthCard.of(ids, train, error, quantizer.encode(text_only), warm)
+    card = HealthCard.of(ids, train, error, quantizer.encode(text_only), warm, blank)
     return SemanticIdResult(ids, CodeAssigner(config, inputs, quantizer), card)
 
 

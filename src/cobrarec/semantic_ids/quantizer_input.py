@@ -14,6 +14,9 @@ from cobrarec.semantic_ids.sif import unit_rows
 Floats = npt.NDArray[np.float32]
 
 
+_ROWS_AT_ONCE = 65_536
+
+
 @dataclass(frozen=True, eq=False)
 class QuantizerInput:
     """Rows `[collaborative part : text part]`, each of unit length; without a regression the text embedding itself, of unit length.
@@ -77,7 +80,11 @@ class QuantizerInput:
 
 def _pca(embeddings: Floats, dim: int) -> tuple[Floats, Floats]:
     """Mean `[text_dim]` and the first components `[<= dim, text_dim]` of the rows that are not zero."""
-    rows = embeddings[np.abs(embeddings).sum(axis=1) > 0].astype(np.float64)
-    mean = rows.mean(axis=0) if len(rows) else np.zeros(embeddings.shape[1])
-    _, directions = np.linalg.eigh((rows - mean).T @ (rows - mean))
+    rows = embeddings[np.abs(embeddings).sum(axis=1) > 0]
+    mean = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(embeddings.shape[1])
+    scatter = np.zeros((embeddings.shape[1], embeddings.shape[1]))
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        apart = rows[start : start + _ROWS_AT_ONCE] - mean
+        scatter += apart.T @ apart
+    _, directions = np.linalg.eigh(scatter)
     return mean.astype(np.float32), np.ascontiguousarray(directions[:, ::-1][:, :dim].T.astype(np.float32))

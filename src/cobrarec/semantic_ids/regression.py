@@ -12,6 +12,10 @@ import numpy.typing as npt
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the mean eigenvalue of the inputs' scatter
 
 
+MAX_ROWS = 50_000
+"""Rows that a regression is fitted on, drawn at random where there are more: each takes some 17 kB of memory."""
+
+
 @dataclass(frozen=True, eq=False)
 class RidgeRegression:
     """`prediction = x @ weight + bias`."""
@@ -23,8 +27,15 @@ class RidgeRegression:
     def fit(cls, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> tuple["RidgeRegression", npt.NDArray[np.float32]]:
         """Regress `y` `[n, dim_out]` on `x` `[n, dim_in]`; also returns each row's prediction by the fit without it, `[n, dim_out]`.
 
-        With one row or none the prediction is the mean of what there is (zeros for none).
+        With one row or none the prediction is the mean of what there is (zeros for none). Of more than `MAX_ROWS` rows as many are drawn,
+        and the others, which the fit is without, get its prediction.
         """
+        if len(x) > MAX_ROWS:
+            drawn = np.sort(np.random.default_rng(0).choice(len(x), size=MAX_ROWS, replace=False))
+            fitted, left_out = cls.fit(x[drawn], y[drawn])
+            predictions = fitted.predict(x)
+            predictions[drawn] = left_out
+            return fitted, predictions
         if len(x) < 2:
             bias = y.sum(axis=0).astype(np.float32)
             return cls(np.zeros((x.shape[1], y.shape[1]), np.float32), bias), np.zeros(y.shape, np.float32)

@@ -71,11 +71,11 @@ class Trainer:
         refuse_nothing_to_learn(train)
         self._windows = training_windows(train, config.model.decoder.max_history)
         self._sampling = model.sampling(config.loss)
-        self._item_share = self._shares() if config.loss.logq_correction else None
+        self._item_share = self._shares() if config.loss.logq_correction or not self._sampling.whole_catalog else None
         self._optimizer = build_optimizer(model.parameter_groups(), config.training)
         self._average = AveragedWeights(model, config.training.ema_decay)
         num_targets = int(self._windows.num_targets.sum())
-        self._num_epochs = epochs_for(config.training, num_targets)
+        self._num_epochs = epochs_for(config.training, num_targets, self._sampling.semantic_ids.num_items)
         self._targets_per_step = targets_per_step(config.training, num_targets)
         self._settings = settings_of(config, options.seed, num_targets)
         self._batches = self._batches_of(0)
