@@ -51,7 +51,7 @@ def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_
             defaults = {name: value for name, value in given.model_dump().items() if value is not None}
             return TransitionCounts.fit(train, num_items, ties, **defaults)
         windows, lasts = _tried(given.window, WINDOWS), _tried(given.last, LAST)
-        return choose_transitions(train, valid, num_items, ties, windows, lasts, judged, progress)
+        return choose_transitions(train, valid, ties, windows, lasts, judged, progress)
     valid, config, last = _validation_sample(prepared, CONTENT_USERS), prepared.config, prepared.config.content.last
     _, embeddings = cached_embeddings(prepared.catalog.texts, config.text, prepared.run.prepared / "embeddings", progress, embedding_cache)
     if valid is None:

@@ -113,7 +113,7 @@ def test_the_window_and_the_last_items_are_chosen_on_validation() -> None:
     split = split_histories(skipping_world(300, 50), "last-two")
     assert split.valid is not None
     ties = np.random.default_rng(0).permutation(50).astype(np.uint64)
-    chosen = choose_transitions(split.train, split.valid, 50, ties, windows=(1, 3), lasts=(1, 3))
+    chosen = choose_transitions(split.train, split.valid, ties, windows=(1, 3), lasts=(1, 3))
     scores = {
         (window, last): evaluate(TransitionCounts.fit(split.train, 50, ties, window, last), split.valid, [10], 50)["ndcg@10"]
         for window in (1, 3)
@@ -138,4 +138,4 @@ def test_nothing_held_out_is_counted() -> None:
 def test_no_settings_to_choose_from_is_an_error() -> None:
     held_out = HeldOut(Histories.from_lists([[0]]), np.array([0, 1]), np.array([1], dtype=np.int32))
     with pytest.raises(ValueError, match="No settings"):
-        choose_transitions(Histories.from_lists([[0, 1]]), held_out, 3, TIES[:3], windows=())
+        choose_transitions(Histories.from_lists([[0, 1]]), held_out, TIES[:3], windows=())

@@ -124,7 +124,6 @@ def without_history(scores: sparse.csr_array, histories: Histories) -> sparse.cs
 def choose_transitions(
     train: Histories,
     valid: HeldOut,
-    num_items: int,
     tie_breakers: npt.NDArray[np.uint64],
     windows: Sequence[int] = WINDOWS,
     lasts: Sequence[int] = LAST,
@@ -136,13 +135,13 @@ def choose_transitions(
     Args:
         train: training histories, the only thing that is counted.
         valid: validation users; `sample_users` bounds the time on large sets.
-        num_items: items of the catalog.
         tie_breakers: `[num_items]`, smaller first among equal scores.
         windows: largest distances tried.
         lasts: numbers of history items tried.
         masking: whether lists may hold the history's items.
         progress: one step per setting.
     """
+    num_items = len(tie_breakers)
 
     def candidates() -> Iterator[TransitionCounts]:
         fitted: TransitionCounts | None = None
