@@ -176,9 +176,8 @@ def evaluate(
     with machine_limits():
         prepared = load_prepared(run)
         run.require("artifact", f"cobrarec train --run {run.path}")
-        served = masking(prepared.config.retrieval.include_history)
-        judged = served if include_history is None else masking(include_history)
-        if tuple(ks) == KS and judged == served:
+        judged = prepared.masking if include_history is None else masking(include_history)
+        if tuple(ks) == KS and judged == prepared.masking:
             shown = _store_metrics(prepared, [split], progress)
             write_report(run.path)
             return shown
@@ -253,8 +252,7 @@ def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress
     `users` is the number of validation users; `test_users`, which a split by time makes another one, stands beside the test.
     """
     run = prepared.run
-    judged = masking(prepared.config.retrieval.include_history)
-    stored: dict[str, Any] = {"protocol": protocol(prepared, judged), "users": 0, "valid": None, "test": None}
+    stored: dict[str, Any] = {"protocol": protocol(prepared, prepared.masking), "users": 0, "valid": None, "test": None}
     stored |= read_json(run.metrics_file) or {}
     shown: dict[str, Any] = {"protocol": stored["protocol"], "users": 0}
     beside = baselines(prepared, progress) if splits else {}
@@ -262,7 +260,7 @@ def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress
         shown["users"] = held_out_of(prepared, split).num_users
         stored["users" if split == "valid" else "test_users"] = shown["users"]
         rankers = _rankers(prepared, split, beside, progress)
-        stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, judged, progress)
+        stored[split] = shown[split] = evaluate_rankers(prepared, rankers, split, KS, prepared.masking, progress)
     write_text(run.metrics_file, json.dumps(stored, indent=2) + "\n")
     return shown
 

@@ -13,6 +13,7 @@ from cobrarec.data.interactions import Histories, read_interactions
 from cobrarec.data.splits import Split, refuse_nothing_to_learn, split_histories
 from cobrarec.data.tables import read_table
 from cobrarec.errors import ConfigError, RunError
+from cobrarec.evaluation.evaluate import Masking, masking
 from cobrarec.progress import Progress
 from cobrarec.run_folder import RunFolder, read_json, run_identity
 from cobrarec.training.job import resolve_device
@@ -35,6 +36,11 @@ class Prepared:
         if self.split.test is None:
             return LEARNED_ALL
         return LEARNED if self.split.valid is not None else LEARNED_MORE
+
+    @property
+    def masking(self) -> Masking:
+        """How the run's lists are judged: as they are served."""
+        return masking(self.config.retrieval.include_history)
 
     def refitting(self) -> "Prepared":
         """The same run with the validation interactions among those to learn from, and nothing left to choose on."""

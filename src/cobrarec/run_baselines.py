@@ -15,7 +15,7 @@ from cobrarec.baselines.transitions import LAST, WINDOWS, TransitionCounts, choo
 from cobrarec.config import RunOptions
 from cobrarec.data.splits import HeldOut
 from cobrarec.errors import RunError
-from cobrarec.evaluation.evaluate import masking, sample_users
+from cobrarec.evaluation.evaluate import sample_users
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
@@ -42,7 +42,7 @@ def refit_baseline(ranker: str, chosen: Baseline, prepared: Prepared, progress: 
 def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:
     """The ranker of that name over the training histories; settings that are left open are chosen on validation."""
     train, num_items = prepared.split.train, prepared.catalog.num_items
-    ties, judged = prepared.catalog.tie_breakers(prepared.seed), masking(prepared.config.retrieval.include_history)
+    ties = prepared.catalog.tie_breakers(prepared.seed)
     if ranker == "popularity":
         return Popularity.fit(train, num_items, ties)
     if ranker == "counts":
@@ -51,12 +51,12 @@ def fit_baseline(ranker: str, prepared: Prepared, progress: Progress, embedding_
             defaults = {name: value for name, value in given.model_dump().items() if value is not None}
             return TransitionCounts.fit(train, num_items, ties, **defaults)
         windows, lasts = _tried(given.window, WINDOWS), _tried(given.last, LAST)
-        return choose_transitions(train, valid, ties, windows, lasts, judged, progress)
+        return choose_transitions(train, valid, ties, windows, lasts, prepared.masking, progress)
     valid, config, last = _validation_sample(prepared, CONTENT_USERS), prepared.config, prepared.config.content.last
     _, embeddings = cached_embeddings(prepared.catalog.texts, config.text, prepared.run.prepared / "embeddings", progress, embedding_cache)
     if valid is None:
         return ContentNeighbors.fit(embeddings, train, ties, **({} if last is None else {"last": last}))
-    return choose_content(embeddings, train, valid, ties, _tried(last, CONTENT_LAST), judged, progress)
+    return choose_content(embeddings, train, valid, ties, _tried(last, CONTENT_LAST), prepared.masking, progress)
 
 
 def baseline_step(prepared: Prepared, options: RunOptions, progress: Progress) -> Recommender:

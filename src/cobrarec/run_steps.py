@@ -17,7 +17,7 @@ import torch
 from cobrarec.artifact import NewItemTools, load_artifact, load_new_item_tools, save_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
 from cobrarec.config import RunOptions
-from cobrarec.evaluation.evaluate import evaluate, masking, sample_users
+from cobrarec.evaluation.evaluate import evaluate, sample_users
 from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
@@ -176,8 +176,7 @@ def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
 
     def validate(model: Cobra) -> dict[str, float]:
         recommender, _ = _recommender(prepared, identified, model)
-        judged = masking(prepared.config.retrieval.include_history)
-        metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, identified.semantic_ids.id_of_row, judged)
+        metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, identified.semantic_ids.id_of_row, prepared.masking)
         return shown_metrics(metrics, KS)
 
     return validate

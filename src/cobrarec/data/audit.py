@@ -58,7 +58,7 @@ def audit_tables(catalog: Catalog, histories: Histories, counts: InteractionCoun
     entries = [*_item_entries(catalog, histories), *_interaction_entries(histories, counts)]
     entries += [*_time_entries(histories, counts), *_history_entries(catalog, histories)]
     if split is not None:
-        entries += _split_entries(split)
+        entries += _split_entries(split, catalog.num_items)
     return Audit(tuple(entries))
 
 
@@ -114,7 +114,7 @@ def _history_entries(catalog: Catalog, histories: Histories) -> Iterator[AuditEn
         yield AuditEntry("history length", " ".join(map(str, marks)), "least, 25 %, median, 75 %, 95 %, most")
     yield AuditEntry("histories of 1", int((lengths == 1).sum()))
     yield AuditEntry("histories of 2", int((lengths == 2).sum()))
-    pairs = histories.users() * catalog.num_items + histories.rows[histories.places()]
+    pairs = histories.keys(catalog.num_items)
     num_repeated = len(pairs) - len(np.unique(pairs))
     yield AuditEntry("repeated items", num_repeated, "interactions with an item that the user had before" if num_repeated else "")
     item_counts = histories.item_counts(catalog.num_items)
@@ -122,7 +122,7 @@ def _history_entries(catalog: Catalog, histories: Histories) -> Iterator[AuditEn
     yield AuditEntry("share of the most popular item", round(float(item_counts[top]) / max(len(pairs), 1), 4), catalog.titles[top])
 
 
-def _split_entries(split: Split) -> Iterator[AuditEntry]:
+def _split_entries(split: Split, num_items: int) -> Iterator[AuditEntry]:
     dates = [str(np.datetime64(second, "s")) for second in split.cut_times or ()]
     yield AuditEntry("split", split.name, f"validation from {dates[0]}, test from {dates[1]} (UTC)" if dates else "")
     yield AuditEntry("training interactions", split.train.num_interactions)
@@ -130,18 +130,15 @@ def _split_entries(split: Split) -> Iterator[AuditEntry]:
     yield AuditEntry("test users", split.test.num_users if split.test else 0)
     yield AuditEntry("users not evaluated", split.num_train_only_users)
     if split.valid:
-        share = _repeated_share(split.valid)
+        share = _repeated_share(split.valid, num_items)
         yield AuditEntry("share of repeats to predict", round(share, 4), REPEATS_NOTE if share else "")
 
 
-def _repeated_share(held_out: HeldOut) -> float:
+def _repeated_share(held_out: HeldOut, num_items: int) -> float:
     """Share of the targets that the user's own history holds."""
-    histories = held_out.histories
-    of_target = np.repeat(np.arange(histories.num_users), np.diff(held_out.target_offsets))
-    num_rows = 1 + max(int(rows.max(initial=0)) for rows in (histories.rows, held_out.target_rows))
-    taken = histories.users() * num_rows + histories.rows[histories.places()]
-    targets = of_target * num_rows + held_out.target_rows
-    return float(np.isin(targets, taken).mean()) if len(targets) else 0.0
+    users = np.repeat(np.arange(held_out.num_users), np.diff(held_out.target_offsets))
+    targets = users * num_items + held_out.target_rows
+    return float(np.isin(targets, held_out.histories.keys(num_items)).mean()) if len(targets) else 0.0
 
 
 def _show(value: int | float | str) -> str:

@@ -93,6 +93,10 @@ class Histories:
         """[num_interactions] user numbers beside `places()`."""
         return np.repeat(np.arange(self.num_users), self.lengths)
 
+    def keys(self, num_items: int) -> npt.NDArray[np.int64]:
+        """[num_interactions] user number x `num_items` + row, beside `places()`: equal where one user has one item again."""
+        return self.users() * num_items + self.rows[self.places()]
+
     def compact(self) -> "Histories":
         """The same histories with nothing else in `rows`, user after user; itself where that is so already."""
         is_whole = self.num_interactions == len(self.rows) and bool((self.starts[1:] == self.ends[:-1]).all())

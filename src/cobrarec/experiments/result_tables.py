@@ -79,23 +79,25 @@ def spread(values: Sequence[float], digits: int = 4) -> str:
 
 def _comparisons(summaries: Sequence[Summary], compared: Sequence[str], results: Results) -> list[str]:
     """A table of what each compared model is above every other one, each pair once; no lines where there is none."""
-    found = {model: differences(summaries, model, results) for model in compared}
-    columns = [model for model in compared if found[model]]
-    of, cells = {summary.model: summary for summary in summaries}, {}
-    for place, model in enumerate(columns):
-        for other, by_metric in found[model].items():
-            if other not in columns[:place]:
-                mark = " (other training)" if other_training(of[model], of[other]) else ""
-                cells[other, model] = {metric: difference(apart) + mark for metric, apart in by_metric.items()}
-    rows = [other for other in of if any((other, model) in cells for model in columns)]
-    if not rows:
-        return []
-    shown = [model for model in columns if any((other, model) in cells for other in rows)]
-    lines = [f"| above | | {' | '.join(f'`{model}`' for model in shown)} |", "|---|---|" + "---|" * len(shown)]
-    for other in rows:
-        for first, (metric, name) in zip((f"`{other}`", ""), (("recall@10", "R@10"), ("ndcg@10", "N@10")), strict=True):
-            lines.append(f"| {first} | {name} | {' | '.join(cells.get((other, model), {}).get(metric, '') for model in shown)} |")
-    return lines
+    of = {summary.model: summary for summary in summaries}
+    columns: dict[str, dict[str, dict[str, Difference]]] = {}
+    left = list(summaries)
+    for model in compared:
+        if found := differences(left, model, results):
+            columns[model] = found
+            left.remove(of[model])
+
+    def cell(other: str, model: str, metric: str) -> str:
+        if other not in columns[model]:
+            return ""
+        return difference(columns[model][other][metric]) + " (other training)" * other_training(of[model], of[other])
+
+    lines = [f"| above | | {' | '.join(f'`{model}`' for model in columns)} |", "|---|---|" + "---|" * len(columns)]
+    for other in of:
+        if any(other in found for found in columns.values()):
+            for first, name, metric in ((f"`{other}`", "R@10", "recall@10"), ("", "N@10", "ndcg@10")):
+                lines.append(f"| {first} | {name} | {' | '.join(cell(other, model, metric) for model in columns)} |")
+    return lines if columns else []
 
 
 def difference(found: Difference) -> str:

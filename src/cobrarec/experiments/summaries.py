@@ -77,13 +77,14 @@ def differences(summaries: Sequence[Summary], compared: str, results: Results) -
 
 def other_training(first: Summary, second: Summary) -> bool:
     """Whether two rows were measured on different networks of one training's name; not known of records that do not name theirs."""
-    networks = [{record["seed"]: record.get("networks") or {} for record in one.records} for one in (first, second)]
-    return any(
-        None not in (one[seed][trained], other[seed][trained]) and one[seed][trained] != other[seed][trained]
-        for one, other in [networks]
-        for seed in one.keys() & other.keys()
-        for trained in one[seed].keys() & other[seed].keys()
-    )
+    one, other = _networks(first), _networks(second)
+    return any(one[training] != other[training] for training in one.keys() & other.keys())
+
+
+def _networks(summary: Summary) -> dict[tuple[int, str], str]:
+    """By seed and the row that was trained, the networks that the records name."""
+    named = [(record["seed"], record.get("networks") or {}) for record in summary.records]
+    return {(seed, row): network for seed, networks in named for row, network in networks.items() if network}
 
 
 def unpublished(records: Sequence[Record], definition: Definition) -> list[str]:

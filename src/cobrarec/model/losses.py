@@ -68,8 +68,10 @@ def dense_loss(
     if kind == "bucket":
         ids, places = output.tables.id_of_row, torch.arange(len(output.encoded_rows), device=query.device)
         allowed = ids[output.target_rows][:, None] == ids[output.encoded_rows]
-        expected = None if item_share is None else _expected(output, batch, places, item_share, len(batch.drawn), config.num_sampled)
-        return subset_loss(output, query, output.dense_bias, places, allowed, None if expected is None else expected.log())
+        correction = None
+        if item_share is not None:
+            correction = _log_expected(output, batch, places, item_share, len(batch.drawn), config.num_sampled)
+        return subset_loss(output, query, output.dense_bias, places, allowed, correction)
     places, correction = _candidates(output, batch, kind == "sampled", config.logq_correction, item_share)
     return subset_loss(output, query, output.dense_bias, places, None, correction)
 
@@ -167,10 +169,10 @@ def _candidates(
         return places, None
     if item_share is None:
         raise ValueError("logq_correction needs item_share, the items' shares of the training interactions.")
-    return places, _expected(output, batch, places, item_share, len(batch.drawn) if with_drawn else 0).log()
+    return places, _log_expected(output, batch, places, item_share, len(batch.drawn) if with_drawn else 0)
 
 
-def _expected(
+def _log_expected(
     output: CobraOutput,
     batch: Batch,
     places: Int[Tensor, " candidates"],
@@ -178,10 +180,10 @@ def _expected(
     num_uniform: int,
     num_in_bucket: int = 0,
 ) -> Float[Tensor, " candidates"]:
-    """How often a batch is expected to hold each item, at most once: as one of its own, drawn from the catalog, from a target's bucket."""
+    """Log of how often a batch is expected to hold each item, at most once: its own, drawn from the catalog, or from a target's bucket."""
     rows, tables = output.encoded_rows[places], output.tables
     expected = item_share[rows] * int(batch.mask.sum()) + num_uniform / tables.num_items
     if num_in_bucket:
         share = torch.zeros(tables.num_ids, device=rows.device).index_add_(0, tables.id_of_row, item_share)
         expected = expected + num_in_bucket * (share / tables.bucket_offsets.diff())[tables.id_of_row[rows]]
-    return expected.clamp(1e-9, 1.0)
+    return expected.clamp(1e-9, 1.0).log()

@@ -28,6 +28,8 @@ CARD_FACTS = {
     "distinct_id_share": ("Distinct IDs", "share of the number of items"),
     "alone_share": ("Items with an ID to themselves", ""),
     "largest_bucket": ("Largest bucket", "items that share the most crowded ID"),
+    "num_blank_items": ("Items that nothing tells apart", "without text and without a transition in training"),
+    "largest_told_bucket": ("Largest bucket without them", ""),
     "reconstruction_error": ("Reconstruction error", "share of the variance that the codes lose"),
     "num_warm_items": ("Items with a signal of their own", "seen in training, or all where only text is quantized"),
     "text_only_agreement": ("Same ID by text alone", "of these, the share that a new item with the same text would join"),

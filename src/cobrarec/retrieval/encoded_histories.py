@@ -23,7 +23,7 @@ class RemovedItems:
     @classmethod
     def of(cls, histories: Histories, num_items: int, device: torch.device) -> "RemovedItems":
         """All items of the histories, those too old to be read included."""
-        keys = np.unique(histories.users() * num_items + histories.rows[histories.places()])
+        keys = np.unique(histories.keys(num_items))
         return cls(torch.from_numpy(keys // num_items).to(device), torch.from_numpy(keys % num_items).to(device))
 
     @classmethod

@@ -15,6 +15,7 @@ from cobrarec.semantic_ids.health_card import HealthCard
 from cobrarec.semantic_ids.quantizer import Quantizer, effective_codebook_size
 from cobrarec.semantic_ids.quantizer_input import QuantizerInput
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
+from cobrarec.semantic_ids.sif import filled_rows
 
 FORMAT = 2
 FILE = "code_assigner.safetensors"
@@ -93,8 +94,8 @@ def fit_semantic_ids(
     """
     progress = progress or Silent()
     inputs, rows, text_only, warm = QuantizerInput.fit(embeddings, train, config, seed)
-    without_text = ~np.any(embeddings, axis=1)
-    blank = without_text if config.signal == "text" else np.logical_and(without_text, ~warm)
+    has_text = filled_rows(embeddings)
+    blank = ~has_text if config.signal == "text" else ~(has_text | warm)
     size = effective_codebook_size(config, len(embeddings))
     if not config.num_levels:
         ids = SemanticIds.from_codes(np.zeros((len(embeddings), 0), np.int32), size)

@@ -9,11 +9,9 @@ from cobrarec.config import SemanticIdsConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.semantic_ids.collaborative import collaborative_embeddings
 from cobrarec.semantic_ids.regression import RidgeRegression
-from cobrarec.semantic_ids.sif import unit_rows
+from cobrarec.semantic_ids.sif import filled_rows, unit_rows
 
 Floats = npt.NDArray[np.float32]
-
-
 _ROWS_AT_ONCE = 65_536
 
 
@@ -61,7 +59,7 @@ class QuantizerInput:
         if self.regression is None:
             return unit_rows(embeddings)
         text = ((embeddings - self.mean) @ self.components.T).astype(np.float32)
-        text[np.abs(embeddings).sum(axis=1) == 0] = 0  # an empty text is no text, not minus the mean one
+        text[~filled_rows(embeddings)] = 0  # an empty text is no text, not minus the mean one
         return np.concatenate([unit_rows(self.regression.predict(embeddings)), unit_rows(text)], axis=1)
 
     def arrays(self) -> dict[str, Floats]:
@@ -80,7 +78,7 @@ class QuantizerInput:
 
 def _pca(embeddings: Floats, dim: int) -> tuple[Floats, Floats]:
     """Mean `[text_dim]` and the first components `[<= dim, text_dim]` of the rows that are not zero."""
-    rows = embeddings[np.abs(embeddings).sum(axis=1) > 0]
+    rows = embeddings[filled_rows(embeddings)]
     mean = rows.mean(axis=0, dtype=np.float64) if len(rows) else np.zeros(embeddings.shape[1])
     scatter = np.zeros((embeddings.shape[1], embeddings.shape[1]))
     for start in range(0, len(rows), _ROWS_AT_ONCE):

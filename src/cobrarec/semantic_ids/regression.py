@@ -13,7 +13,7 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the mean eigenvalue of 
 
 
 MAX_ROWS = 50_000
-"""Rows that a regression is fitted on, drawn at random where there are more: each takes some 17 kB of memory."""
+"""Rows that a regression is fitted on, drawn at random where there are more: several copies of them are held in float64."""
 
 
 @dataclass(frozen=True, eq=False)

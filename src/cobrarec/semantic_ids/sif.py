@@ -72,10 +72,16 @@ def principal_components(vectors: npt.NDArray[np.float32], num_components: int) 
 
     The rows are not centered: their mean is the largest part of what all texts share. At most one component for 20 texts.
     """
-    rows = unit_rows(vectors[np.abs(vectors).sum(axis=1) > 0]).astype(np.float64)
+    rows = unit_rows(vectors[filled_rows(vectors)]).astype(np.float64)
     num_kept = min(num_components, len(rows) // TEXTS_PER_COMPONENT)
     _, directions = np.linalg.eigh(rows.T @ rows)
     return np.ascontiguousarray(directions[:, ::-1][:, :num_kept].T.astype(np.float32))
+
+
+def filled_rows(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """[n] whether a row of `[n, dim]` holds anything but zeros; of text embeddings: whether there was a text."""
+    filled: npt.NDArray[np.bool_] = np.any(vectors, axis=1)
+    return filled
 
 
 def unit_rows(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
