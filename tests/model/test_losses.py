@@ -176,7 +176,8 @@ def test_every_trained_parameter_gets_a_finite_gradient(num_levels, settings):
     model = small_model(num_levels, **settings).train()
     batch = small_batch(model, LossConfig(dense_negatives="sampled", num_sampled=10))
     with torch.random.fork_rng():
-        cobra_loss(model(batch), batch, LossConfig(dense_negatives="sampled"))["loss"].backward()
+        share = torch.full((model.semantic_ids.num_items,), 1 / model.semantic_ids.num_items)
+        cobra_loss(model(batch), batch, LossConfig(dense_negatives="sampled"), share)["loss"].backward()
     for name, parameter in model.named_parameters():
         is_read = not (settings == {"use_dense": False} and (name.startswith("item_encoder") or "_scale" in name or "_bias" in name))
         if parameter.requires_grad and is_read and "decoder.relative_bias" not in name:

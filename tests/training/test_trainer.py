@@ -260,9 +260,13 @@ def test_few_targets_are_not_one_step(tmp_path: Path) -> None:
     assert result.num_steps == round(num_targets / 128) > 1
 
 
-def test_logq_correction_gets_the_shares_of_the_training_interactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["asked for", "unscanned catalog"])
+def test_logq_correction_gets_the_shares_of_the_training_interactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     config = small_config(num_epochs=1)
-    config = config.model_copy(update={"loss": config.loss.model_copy(update={"logq_correction": True, "dense_negatives": "batch"})})
+    if what == "asked for":
+        config = config.model_copy(update={"loss": config.loss.model_copy(update={"logq_correction": True, "dense_negatives": "batch"})})
+    else:
+        config = config.model_copy(update={"model": config.model.model_copy(update={"exact_catalog_limit": 10})})
     seen = []
     cobra_loss = trainer.cobra_loss
     monkeypatch.setattr(trainer, "cobra_loss", lambda *arguments: seen.append(arguments[3]) or cobra_loss(*arguments))

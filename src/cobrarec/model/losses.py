@@ -68,10 +68,8 @@ def dense_loss(
     if kind == "bucket":
         ids, places = output.tables.id_of_row, torch.arange(len(output.encoded_rows), device=query.device)
         allowed = ids[output.target_rows][:, None] == ids[output.encoded_rows]
-        correction = None
-        if item_share is not None:
-            correction = _log_expected(output, batch, places, item_share, len(batch.drawn), config.num_sampled)
-        return subset_loss(output, query, output.dense_bias, places, allowed, correction)
+        log_expected = _log_expected(output, batch, places, item_share, len(batch.drawn), config.num_sampled)
+        return subset_loss(output, query, output.dense_bias, places, allowed, log_expected)
     places, correction = _candidates(output, batch, kind == "sampled", config.logq_correction, item_share)
     return subset_loss(output, query, output.dense_bias, places, None, correction)
 
@@ -90,8 +88,7 @@ def direct_loss(
         log_sum = output.direct_log_sum
         log_sum = catalog_log_sum(output, query, output.direct_bias) if log_sum is None else log_sum
         return (log_sum - positive_logits(output, query, output.direct_bias)).mean()
-    logq = config.logq_correction or (kind == "auto" and item_share is not None)
-    places, correction = _candidates(output, batch, kind != "batch", logq, item_share)
+    places, correction = _candidates(output, batch, kind != "batch", kind == "auto" or config.logq_correction, item_share)
     return subset_loss(output, query, output.direct_bias, places, None, correction)
 
 
@@ -167,8 +164,6 @@ def _candidates(
     places = torch.unique(torch.cat([real, batch.drawn]) if with_drawn else real)
     if not logq:
         return places, None
-    if item_share is None:
-        raise ValueError("logq_correction needs item_share, the items' shares of the training interactions.")
     return places, _log_expected(output, batch, places, item_share, len(batch.drawn) if with_drawn else 0)
 
 
@@ -176,11 +171,13 @@ def _log_expected(
     output: CobraOutput,
     batch: Batch,
     places: Int[Tensor, " candidates"],
-    item_share: Float[Tensor, " num_items"],
+    item_share: Float[Tensor, " num_items"] | None,
     num_uniform: int,
     num_in_bucket: int = 0,
 ) -> Float[Tensor, " candidates"]:
     """Log of how often a batch is expected to hold each item, at most once: its own, drawn from the catalog, or from a target's bucket."""
+    if item_share is None:
+        raise ValueError("Sampled negatives are corrected by item_share, the items' shares of the training interactions; give them.")
     rows, tables = output.encoded_rows[places], output.tables
     expected = item_share[rows] * int(batch.mask.sum()) + num_uniform / tables.num_items
     if num_in_bucket:
