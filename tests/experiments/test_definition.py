@@ -80,6 +80,26 @@ def test_a_variant_differs_in_retrieval_alone_and_shares_the_run(small):
     assert small.run_of("cascade") == "cascade"
 
 
+def test_a_row_after_another_starts_from_its_settings_and_has_a_run_of_its_own(tmp_path):
+    rows = {**ROWS, "further": {"after": "cascade", "settings": {"model": {"item_bias": False}}}}
+    definition = load_definition(write_definition(tmp_path, rows))[1]
+    before, after = definition.config_of("cascade"), definition.config_of("further")
+    assert after == before.model_copy(update={"model": before.model.model_copy(update={"item_bias": False})}) != before
+    assert definition.run_of("further") == "further"
+
+
+def test_the_steps_from_the_paper_begin_with_its_configuration_end_with_the_defaults_and_are_different():
+    _, steps = load_definition("from-the-paper")
+    first, *between, times, last = steps.rows
+    assert steps.config_of(first) == load_config("paper-amazon")
+    assert steps.config_of(last) == Config()
+    assert steps.rows[times].of == last
+    assert [steps.rows[name].after for name in between] == [first, *between[:-1]]
+    assert len({steps.hash_of(name) for name in steps.rows}) == len(steps.rows)
+    to_times = difference(steps.config_of(times).model_dump(), steps.config_of(between[-1]).model_dump())
+    assert to_times == {"model": {"decoder": {"day_gap": True, "month": True}}}
+
+
 def test_the_difference_from_the_defaults_makes_the_settings_again(small):
     assert Config(**small.difference_of("cascade")) == small.config_of("cascade")
     assert small.difference_of("mixed") == {"ensemble": ["whole", "cascade"]}
@@ -101,6 +121,10 @@ def test_difference_keeps_what_is_not_the_default():
         ("odd", {"of": "nobody"}, "names nobody"),
         ("odd", {"ensemble": ["whole", "mixed"]}, "names mixed"),
         ("odd", {"ensemble": ["whole"], "config": "demo"}, "neither `of` nor settings"),
+        ("odd", {"ensemble": ["whole"], "after": "whole"}, "neither `of` nor settings"),
+        ("odd", {"after": "whole", "config": "demo"}, "neither `of` nor `config`"),
+        ("odd", {"after": "mixed"}, "expected one before it: whole, cascade, sharp"),
+        ("odd", {"after": "odd"}, "starts from odd"),
         ("odd", {"ensemble": ["whole"], "seeds": 3, "protocols": [{"masked-shuffled-ties": ["ring"]}]}, "whole has fewer seeds"),
     ],
 )

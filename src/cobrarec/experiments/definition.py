@@ -22,6 +22,8 @@ class Row(Section):
 
     config: str | None = None
     """Packaged configuration (or YAML file) to start from; null: the defaults."""
+    after: str | None = None
+    """An earlier row to start from instead: its settings, and on top of them these."""
     settings: dict[str, Any] = {}
     """What differs from it, nested."""
     seeds: int = Field(default=1, ge=1)
@@ -60,8 +62,8 @@ class Definition(Section):
     def _resolved(self, model: str, scale: float | None) -> Config:
         row = self.rows[model]
         assert not row.ensemble, model
-        if row.of is not None:
-            start = self.config_of(row.of, scale)
+        if (earlier := row.of or row.after) is not None:
+            start = self.config_of(earlier, scale)
         else:
             start = Config() if row.config is None else load_config(row.config)
             start = start if scale is None else scaled_config(start, scale)
@@ -150,9 +152,16 @@ def _check(definition: Definition, source: str) -> None:
     rows = definition.rows
     if foreign := [name for name in definition.compared if name not in rows]:
         raise ConfigError(f"{source} compares with {foreign[0]}, which is none of its rows: {', '.join(rows)}.")
-    for name, row in rows.items():
-        if row.ensemble and (row.of is not None or row.config is not None or row.settings):
+    for place, (name, row) in enumerate(rows.items()):
+        if row.ensemble and (row.of is not None or row.after is not None or row.config is not None or row.settings):
             raise ConfigError(f"The row {name} in {source} is an ensemble; it has members and neither `of` nor settings of its own.")
+        if row.after is not None and (row.of is not None or row.config is not None):
+            raise ConfigError(f"The row {name} in {source} starts from the row {row.after}; it has neither `of` nor `config`.")
+        earlier = [other for other, its in list(rows.items())[:place] if not its.ensemble]
+        if row.after is not None and row.after not in earlier:
+            raise ConfigError(
+                f"The row {name} in {source} starts from {row.after}; expected one before it: {', '.join(earlier) or 'there is none'}."
+            )
         if row.of is not None and (row.config is not None or set(row.settings) - {"retrieval"}):
             raise ConfigError(f"The row {name} in {source} is a variant of {row.of}: it may differ in `retrieval` alone.")
         plain = [other for other, its in rows.items() if not its.ensemble and (row.ensemble or its.of is None)]
