@@ -71,6 +71,12 @@ def test_recommend_writes_every_user_in_order(run, tmp_path, capsys):
     assert flat == lists["item_id"].to_pylist()
 
 
+@pytest.mark.parametrize(("folder", "learned"), [("artifact", "training and validation interactions"), ("chosen", "training interactions")])
+def test_recommend_says_what_the_artifact_has_learned_from(run, capsys, folder, learned):
+    assert main(["recommend", "--artifact", str(run / folder), "--item", item_ids(1)[0], "--json"]) == 0
+    assert capsys.readouterr().err.splitlines()[0].endswith(f"split last-two, learned from {learned}")
+
+
 def test_recommend_for_a_history_from_the_command_line(run, capsys):
     first, second, third = item_ids(3)
     words = ["recommend", "--artifact", str(run / "artifact"), "--item", first, "--item", second, "--k", "5"]

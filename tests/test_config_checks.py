@@ -54,3 +54,10 @@ def test_a_ranker_without_a_network_has_no_settings_that_contradict_each_other()
     with pytest.raises(ConfigError):
         check_config(parse_config(values))
     check_config(parse_config({**values, "ranker": "counts"}))
+
+
+@pytest.mark.parametrize("ranker", ["cobra", "counts"])
+def test_a_name_that_the_metrics_give_a_baseline_is_refused(ranker):
+    with pytest.raises(ConfigError, match="`name` is popularity"):
+        check_config(parse_config({"name": "popularity", "ranker": ranker}))
+    check_config(parse_config({"name": "counts", "ranker": "counts"}))

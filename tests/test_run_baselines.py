@@ -249,4 +249,7 @@ def test_the_packaged_networks_go_through_the_pipeline(tmp_path, name, num_level
     assert recommender.semantic_ids.num_levels == num_levels
     items = [one.item_id for one in recommender.recommend([recommender.catalog.item_ids[:3].tolist()], k=5)[0]]
     assert len(set(items)) == 5
-    assert list(json.loads((tmp_path / "run" / "metrics.json").read_text())["valid"]) == ["cobra", "popularity", "counts", "content"]
+    assert list(json.loads((tmp_path / "run" / "metrics.json").read_text())["valid"]) == [name, "popularity", "counts", "content"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f">{name}</th>" in page
+    assert "COBRA</th>" not in page

@@ -6,7 +6,7 @@ import pytest
 from cobrarec.artifact_manifest import write_text
 from cobrarec.config import Config, parse_config
 from cobrarec.errors import MachineError, RunError
-from cobrarec.run_folder import RunFolder, machine_limits, read_json, run_identity, table_hash
+from cobrarec.run_folder import RunFolder, machine_limits, read_json, run_identity, settings_read, settings_unread, table_hash
 
 ITEMS = pa.table({"item_id": ["a", "b"], "title": ["x", None]})
 INTERACTIONS = pa.table({"user_id": [1, 1], "item_id": ["a", "b"]})
@@ -56,6 +56,18 @@ def test_another_run_in_the_folder_is_refused_and_named(tmp_path, change):
 def test_allowing_collapse_does_not_make_another_run(tmp_path):
     config = parse_config({"semantic_ids": {"allow_collapse": True}})
     assert held(tmp_path)[1] == held(tmp_path, config)[1]
+
+
+def test_settings_that_a_ranker_does_not_read_are_named():
+    given = {"ranker": "counts", "name": "mine", "counts": {"window": 3}, "model": {"dim": 32}, "training": {"max_valid_users": 9}}
+    assert settings_unread(parse_config({**given, "retrieval": {"num_beams": 5, "fill": False}})) == ["model.dim", "retrieval.num_beams"]
+    assert settings_unread(parse_config({**given, "ranker": "cobra"})) == []
+
+
+def test_the_name_of_a_configuration_makes_no_other_run():
+    named, plain = parse_config({"name": "mine"}), Config()
+    assert settings_read(named) == settings_read(plain)
+    assert (named.shown_name, plain.shown_name, parse_config({"ranker": "counts"}).shown_name) == ("mine", "cobra", "counts")
 
 
 def test_a_ranker_without_a_network_is_another_run_only_by_what_it_reads(tmp_path):

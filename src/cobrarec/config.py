@@ -268,6 +268,8 @@ class RetrievalConfig(Section):
 class Config(Section):
     """All hyper-parameters of a run."""
 
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_.-]{0,39}$")
+    """What metrics and report call it; null: the ranker's name. It changes no result."""
     ranker: Literal["cobra", "counts", "content", "popularity"] = "cobra"
     """What recommends: the network (`cobra`), transition counts, neighbors by text, or popularity. The last three train no network: they
     read `data`, `training.max_valid_users`, `retrieval.include_history`, `retrieval.fill` and their own section, `content` also `text`."""
@@ -291,6 +293,11 @@ class Config(Section):
     """Transition counts."""
     content: ContentConfig = ContentConfig()
     """Content neighbors."""
+
+    @property
+    def shown_name(self) -> str:
+        """`name`, or the ranker's."""
+        return self.name or self.ranker
 
 
 class RunOptions(Section):

@@ -3,6 +3,9 @@
 from cobrarec.config import Config, LossConfig, ModelConfig
 from cobrarec.errors import ConfigError
 
+BASELINES = ("popularity", "counts", "content")
+"""What metrics call those that stand beside the run's own model."""
+
 
 def check_config(config: Config, num_items: int | None = None) -> None:
     """Refuse what cannot be built; without `num_items` the rules about the catalog's size wait.
@@ -10,6 +13,8 @@ def check_config(config: Config, num_items: int | None = None) -> None:
     Raises:
         ConfigError: names the settings and the way out.
     """
+    if config.name in BASELINES and config.name != config.ranker:
+        raise ConfigError(f"`name` is {config.name}, which the metrics call a baseline; give another one.")
     if config.ranker != "cobra":
         return  # what is not built cannot contradict itself
     check_model(config.model, config.semantic_ids.num_levels, num_items)

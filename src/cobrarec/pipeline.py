@@ -64,7 +64,7 @@ def fit(
         Interrupted: Ctrl-C; a checkpoint is on disk.
     """
     options, progress, run, start = options or RunOptions(), progress or Silent(), RunFolder(out), time.monotonic()
-    with machine_limits():
+    with machine_limits(), torch_threads(options.num_threads):
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
@@ -131,7 +131,7 @@ def train(run_folder: Path | str, options: RunOptions | None = None, progress: P
     while `resume` is off.
     """
     run, options, progress = RunFolder(run_folder), options or RunOptions(), progress or Silent()
-    with machine_limits():
+    with machine_limits(), torch_threads(options.num_threads):
         prepared = load_prepared(run)
         if prepared.config.ranker != "cobra":
             return _train_baseline(prepared, options, progress)
@@ -161,7 +161,7 @@ def evaluate(
 
     Returns:
         `{"protocol", "users", split: {"cobra": {"recall@5", ...}, "popularity": {...}, "counts": {...}, "content": {...}}}`, the run's
-        own ranker first.
+        own model first, by its `name` where it has one (`sasrec`).
 
     Raises:
         RunError: there is no artifact, or the run held nothing out.
@@ -214,8 +214,7 @@ def _train(prepared: Prepared, identified: Identified, options: RunOptions, prog
 def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
     if options.resume and prepared.run.artifact.exists():
         return _as_it_is(prepared, options, progress)
-    with torch_threads(options.num_threads):
-        _store_examples(prepared, baseline_step(prepared, options, progress))
+    _store_examples(prepared, baseline_step(prepared, options, progress))
     return prepared.run.artifact
 
 
@@ -234,7 +233,7 @@ def _store_examples(prepared: Prepared, recommender: Recommender) -> None:
 
 def _rankers(prepared: Prepared, split: str, beside: Mapping[str, Baseline], progress: Progress) -> dict[str, Ranker]:
     """What is measured on a split: the run's own ranker first, and those `beside` it; see `evaluate`."""
-    run, own = prepared.run, prepared.config.ranker
+    run, own = prepared.run, prepared.config.shown_name
     if not is_refitted(run):
         return {own: load_artifact(run.artifact), **beside}
     if split == "test":

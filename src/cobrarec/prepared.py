@@ -15,7 +15,7 @@ from cobrarec.data.tables import read_table
 from cobrarec.errors import ConfigError, RunError
 from cobrarec.evaluation.evaluate import Masking, masking
 from cobrarec.progress import Progress
-from cobrarec.run_folder import RunFolder, read_json, run_identity
+from cobrarec.run_folder import RunFolder, read_json, run_identity, settings_unread
 from cobrarec.training.job import resolve_device
 
 
@@ -84,6 +84,8 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
         write_text(folder / "audit.json", json.dumps(audit.to_dict(), indent=2, ensure_ascii=False) + "\n")
         write_text(folder / "run.json", json.dumps(identity, indent=2) + "\n")
     run.write_config(config)
+    if unread := settings_unread(config):
+        progress.message(f"The ranker {config.ranker} does not read {', '.join(f'`{name}`' for name in unread)}; without effect.")
     for line in ("Audit of the tables", *("  " + line for line in audit.lines())):
         progress.message(line)
     decoder = config.model.decoder

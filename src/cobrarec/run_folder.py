@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -117,18 +117,30 @@ class RunFolder:
 
 def settings_read(config: Config) -> str:
     """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
-    if config.ranker == "cobra":
-        return dump_config(config)
-    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[config.ranker]
-    values = config.model_dump(
-        mode="json",
-        include={
-            **dict.fromkeys(("ranker", "data", *sorted(sections)), True),
-            "training": {"max_valid_users"},
-            "retrieval": {"include_history", "fill"},
-        },
-    )
-    return yaml.safe_dump(values, sort_keys=False)
+    return yaml.safe_dump(config.model_dump(mode="json", **_read(config.ranker)), sort_keys=False)
+
+
+def settings_unread(config: Config) -> list[str]:
+    """The settings that differ from the defaults and mean nothing to the ranker, such as `model.dim` to one without a network."""
+    given, read = config.model_dump(exclude_defaults=True, exclude={"name"}), config.model_dump(**_read(config.ranker))
+    return [".".join(path) for path in _paths(given) if path not in set(_paths(read))]
+
+
+def _read(ranker: str) -> dict[str, Any]:
+    """What a ranker reads, as pydantic's `include` or `exclude`; the configuration's name is for people."""
+    if ranker == "cobra":
+        return {"exclude": {"name"}}
+    sections = {"counts": {"counts"}, "content": {"content", "text"}, "popularity": set()}[ranker]
+    whole = dict.fromkeys(("ranker", "data", *sorted(sections)), True)
+    return {"include": {**whole, "training": {"max_valid_users"}, "retrieval": {"include_history", "fill"}}}
+
+
+def _paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _paths(value, (*above, name))
+        else:
+            yield (*above, name)
 
 
 def run_identity(config: Config, seed: int, items: pa.Table, interactions: pa.Table) -> dict[str, Any]:

@@ -98,10 +98,9 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
         minutes=options.time_limit,
         resume_hint="",
     )
-    with torch_threads(options.num_threads):
-        result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
-        recommender, cold_start = _recommender(prepared, identified, model.cpu(), _memory(prepared))
-        weights = choose_weights(prepared, recommender, progress)
+    result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
+    recommender, cold_start = _recommender(prepared, identified, model.cpu(), _memory(prepared))
+    weights = choose_weights(prepared, recommender, progress)
     settings = {"direct_weight": weights.direct, "memory_weight": weights.memory}
     choices = {"num_epochs": result.best_epoch, **settings}
     write_text(run.checkpoints / "choices.json", json.dumps(choices, indent=2) + "\n")
@@ -129,9 +128,8 @@ def refit_step(whole: Prepared, identified: Identified, options: RunOptions, pro
     config = whole.config.model_copy(update={"training": refitting})
     progress.message(f"Refitting the chosen model: {REFIT_EPOCHS} epochs on training and validation interactions.")
     job = TrainingJob(folder=run.checkpoints / "refit", progress=progress, minutes=options.time_limit, resume_hint="", begins_trained=True)
-    with torch_threads(options.num_threads):
-        train_model(model, whole.split.train, config, options.model_copy(update={"seed": whole.seed}), job)
-        recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
+    train_model(model, whole.split.train, config, options.model_copy(update={"seed": whole.seed}), job)
+    recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
     weights = {"direct_weight": chosen.weights.direct, "memory_weight": chosen.weights.memory}
     best_epoch = int(read_manifest(run.chosen)["model"]["epochs"])
     return Trained(recommender.with_settings(**weights), cold_start, tools.tokenizer, best_epoch)

@@ -32,6 +32,16 @@ def test_an_estimate_prints_nothing_on_stdout_and_writes_nothing(tmp_path, capsy
     assert not (tmp_path / "out").exists()
 
 
+def test_a_row_that_was_asked_for_and_has_nothing_to_make_is_named(tmp_path, capsys):
+    definition = write_definition(tmp_path, {"one": {"settings": ONE_EPOCH, "seeds": 2}, "two": {"settings": ONE_EPOCH}})
+    data, results = str(write_data(tmp_path / "data")), str(tmp_path / "results")
+    words = ["experiment", str(definition), "--data", data, "--results", results, "--estimate", "--models", "one,two", "--seeds", "1"]
+    assert main(words) == 0
+    told = capsys.readouterr().err
+    assert "two: nothing of it has these seeds" in told
+    assert "one: nothing" not in told
+
+
 @pytest.mark.parametrize("seeds", ["a", "0,-1", "1.5"])
 def test_seeds_are_whole_numbers(tmp_path, capsys, seeds):
     assert main(words(tmp_path, f"--seeds={seeds}")) == 2

@@ -37,7 +37,12 @@ def test_each_row_says_what_is_recorded_and_a_run_is_counted_once(small, tmp_pat
 
 
 def test_earlier_records_give_the_time(small, tmp_path):
-    records = [record("whole", 0.1, dataset="ring", seconds=7200.0), record("cascade", 0.1, dataset="ring", seconds=3600.0)]
+    records = [
+        record("whole", 0.1, dataset="ring", seconds=7200.0, config_hash=small.hash_of("whole")),
+        record("of-another-name", 0.1, dataset="ring", seconds=3600.0, config_hash=small.hash_of("cascade")),
+        record("cascade", 0.1, dataset="ring", seconds=9.0, config_hash="other settings"),
+        record("cascade", 0.1, dataset="mars", seconds=9.0, config_hash=small.hash_of("cascade")),
+    ]
     told = lines(small, None, records, tmp_path)
     assert "4 to train, about 8.0 h" in told[0]
     assert "rough" not in told[0]

@@ -66,6 +66,10 @@ def test_what_a_run_without_a_network_never_has_is_not_missing(tmp_path: Path) -
     for part in NETWORK_PARTS:
         (folder / PARTS[part]).unlink()
     run = read_run(folder)
-    assert (run.ranker, run.missing) == ("counts", ())
+    assert (run.model, run.missing) == ("counts", ())
+    (folder / "config.yaml").write_text("name: mine.2\nranker: counts\n", encoding="utf-8")
+    assert read_run(folder).model == "mine.2"
+    (folder / "config.yaml").write_text("name: null\nranker: counts\n", encoding="utf-8")
+    assert read_run(folder).model == "counts"
     (folder / PARTS["metrics"]).unlink()
     assert read_run(folder).missing == (PARTS["metrics"],)

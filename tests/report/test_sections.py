@@ -99,9 +99,9 @@ def test_the_training_is_summed_up_in_words() -> None:
     )
 
 
-def test_the_headline_is_the_ranker_of_the_run_beside_the_others(tmp_path: Path) -> None:
+def test_the_headline_is_the_model_of_the_run_beside_the_others(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run"))
-    counts = RunFiles(**{**vars(run), "ranker": "counts"})
+    counts = RunFiles(**{**vars(run), "model": "counts"})
     assert '<data value="0.082055">' in sections.headline(counts).split("COBRA")[0]
     assert "COBRA" in sections.headline(counts)
     assert "Transition counts" in sections.facts_line(counts)

@@ -21,11 +21,12 @@ class Experiment:
 
       cobrarec experiment table2 --data data --estimate
       cobrarec experiment table2 --data data --datasets beauty --models cobra,counts --seeds 0
+      cobrarec experiment ablation --data data
     """
 
     name: ClassVar[str] = "experiment"
     source: Positional[str]
-    """Name of a packaged experiment (`table2`), or a YAML file of the same form."""
+    """Name of a packaged experiment (table2, cascade, from-the-paper, ablation), or a YAML file of the same form."""
     data: Path = Path("data")
     """Folder with one folder per data set, each with items.parquet and interactions.parquet."""
     out: Path | None = None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cobrarec.artifact import load_artifact
+from cobrarec.artifact_manifest import LEARNED, read_manifest
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from cobrarec.cli.screen import Screen
 
 USERS_AT_ONCE = 1024
-SPLIT_NOTES = {
-    "last-two": "trained without the last two interactions of every user",
-    "none": "trained on all interactions",
-}
 Users = list[tuple[Any, list[Recommendation]]]
 
 
@@ -33,8 +30,8 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
     if command.out is not None:
         check_suffix(command.out)
     recommender = load_artifact(command.artifact)
-    split = recommender.info.split
-    screen.message(f"{command.artifact}: split {split}, {SPLIT_NOTES.get(split, 'trained on the time before its validation')}")
+    learned = read_manifest(Path(command.artifact))["model"].get("trained_on", LEARNED)
+    screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned}")
     settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
     recommender = recommender.with_settings(**settings, **({"include_history": True} if command.include_history else {}))
     parts = list(_parts(recommender, command, screen))

@@ -1,4 +1,4 @@
-"""About how long an experiment takes: from earlier records of the same model and data set, else by a rough rule."""
+"""About how long an experiment takes: from earlier records of the same settings and data set, else by a rough rule."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +45,17 @@ def plan_lines(
     out: Path,
     scale: float | None,
 ) -> list[str]:
-    """What will run, a line per data set and model, and how long all of it takes."""
+    """What will run, a line per data set and model, and how long all of it takes.
+
+    Args:
+        jobs: all that was asked for.
+        todo: those of them that are not recorded.
+        definition: of the experiment.
+        tables: of the data sets.
+        records: of this experiment and of others, whose trainings were timed.
+        out: folder of the runs.
+        scale: the share that is run.
+    """
     told: set[RunName] = set()
     lines, total = [], 0.0
     for dataset, model in dict.fromkeys((job.dataset, job.model) for job in jobs):
@@ -57,7 +67,8 @@ def plan_lines(
         num_users = pc.count_distinct(tables[dataset].interactions["user_id"]).as_py()
         seconds, rough = 2 * SECONDS_PER_USER * num_users * len(left), False
         for name in new:
-            earlier = [one["seconds"] for one in records if (one["dataset"], one["model"]) == (dataset, name.model) and one["seconds"]]
+            same = [one for one in records if (one["dataset"], one["config_hash"]) == (dataset, name.config_hash)]
+            earlier = [one["seconds"] for one in same if one["seconds"]]
             rough |= not earlier
             seconds += float(np.mean(earlier)) if earlier else training_seconds(definition.config_of(name.model, scale), tables[dataset])
         total += seconds

@@ -7,7 +7,7 @@ from typing import Any
 
 from cobrarec.errors import ConfigError, DataError
 from cobrarec.experiments.datasets import Tables, load_datasets
-from cobrarec.experiments.definition import Definition, load_definition
+from cobrarec.experiments.definition import Definition, load_definition, packaged_definitions
 from cobrarec.experiments.ensemble import MEMBER_LISTED, choose_mixture, mixed_lists
 from cobrarec.experiments.estimate import plan_lines
 from cobrarec.experiments.measures import (
@@ -28,6 +28,7 @@ from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress, Silent
 from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.run_results import KS, held_out_of
+from cobrarec.run_steps import torch_threads
 
 PUBLIC_RESULTS = Path("docs/results")
 """Where the records of whole experiments lie."""
@@ -61,16 +62,20 @@ def run_experiment(
     _check_same_data(tables, records, results)
     todo = still_to_do(jobs, records)
     progress.message(f"Experiment {name}: runs in {out}, records in {results.path}")
-    for line in plan_lines(jobs, todo, definition, tables, records, out, selection.scale):
+    timed = [record for one in packaged_definitions().keys() | {name} for record in Results(folder, one).records()]
+    for line in plan_lines(jobs, todo, definition, tables, timed, out, selection.scale):
         progress.message("  " + line)
+    for model in [one for one in selection.models if one not in {job.model for job in jobs}]:
+        progress.message(f"  {model}: nothing of it has these seeds and protocols")
     if estimate_only:
         return results
     runs = Runs(definition, tables, out, selection, progress)
-    for place, job in enumerate(todo):
-        if not still_to_do([job], results.complete()):  # another process has made it meanwhile
-            continue
-        progress.message(f"Record {place + 1} of {len(todo)}: {job.dataset}, {job.model}, seed {job.seed}, {job.protocol}")
-        results.add(*make_record(job, definition, runs), definition.settings_of(job.model, selection.scale))
+    with torch_threads(selection.num_threads):
+        for place, job in enumerate(todo):
+            if not still_to_do([job], results.complete()):  # another process has made it meanwhile
+                continue
+            progress.message(f"Record {place + 1} of {len(todo)}: {job.dataset}, {job.model}, seed {job.seed}, {job.protocol}")
+            results.add(*make_record(job, definition, runs), definition.settings_of(job.model, selection.scale))
     return results
 
 

@@ -39,7 +39,8 @@ class RunFiles:
     config: str | None
     manifest: dict[str, Any] | None
     missing: tuple[str, ...]
-    ranker: str = "cobra"
+    model: str = "cobra"
+    """What the metrics call the run's own."""
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -57,8 +58,8 @@ def read_run(folder: Path) -> RunFiles:
         )
     config = folder / PARTS["config"]
     settings = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else None
-    ranker = re.search(r"^ranker: (\w+)$", settings or "", re.MULTILINE)
-    if ranker is not None and ranker[1] != "cobra":
+    ranker = _top_setting(settings, "ranker") or "cobra"
+    if ranker != "cobra":
         missing = tuple(path for path in missing if path not in [PARTS[part] for part in NETWORK_PARTS])
     return RunFiles(
         name=folder.resolve().name,
@@ -71,8 +72,14 @@ def read_run(folder: Path) -> RunFiles:
         config=settings,
         manifest=_read_json(folder / PARTS["manifest"], dict),
         missing=missing,
-        ranker="cobra" if ranker is None else ranker[1],
+        model=_top_setting(settings, "name") or ranker,
     )
+
+
+def _top_setting(settings: str | None, name: str) -> str | None:
+    """The value of a word in `config.yaml`, read without parsing the rest; None where there is none."""
+    found = re.search(rf"^{name}: ([\w.-]+)$", settings or "", re.MULTILINE)
+    return None if found is None or found[1] == "null" else found[1]
 
 
 def _read_json(path: Path, kind: type) -> Any:

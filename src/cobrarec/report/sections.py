@@ -83,10 +83,10 @@ def headline(run: RunFiles) -> Markup:
     if which is None:
         return Markup("")
     systems: dict[str, Any] = metrics[which]
-    ours: dict[str, Any] = systems.get(run.ranker) or {}
+    ours: dict[str, Any] = systems.get(run.model) or {}
     keys = [key for key in ("recall@10", "ndcg@10", "coverage@10") if key in ours]
     name = "test" if which == "test" else "validation"
-    tiles = [tile(f"{metric_name(key)}, {name}", fraction(ours[key]), _against(run.ranker, key, systems)) for key in keys]
+    tiles = [tile(f"{metric_name(key)}, {name}", fraction(ours[key]), _against(run.model, key, systems)) for key in keys]
     return tag("dl", *tiles, class_="tiles")
 
 
@@ -199,8 +199,8 @@ def _audit_row(label: str, value: Any, note: Any) -> Markup:
     return tag("div", tag("dt", _words(label), tag("small", user_text(note)) if note else None), tag("dd", shown))
 
 
-def _against(ranker: str, key: str, systems: dict[str, Any]) -> Markup:
-    others = [(name, system[key]) for name, system in systems.items() if name != ranker and isinstance(system, dict) and key in system]
+def _against(model: str, key: str, systems: dict[str, Any]) -> Markup:
+    others = [(name, system[key]) for name, system in systems.items() if name != model and isinstance(system, dict) and key in system]
     return join(
         *[join(" · " if place else "", f"{SYSTEMS.get(name, name)} ", fraction(value)) for place, (name, value) in enumerate(others)]
     )
@@ -332,7 +332,7 @@ def facts_line(run: RunFiles) -> Markup:
     metrics = run.metrics or {}
     users = metrics.get("test_users") if metrics.get("test") else metrics.get("users")
     parts = [
-        SYSTEMS.get(run.ranker, run.ranker) if run.ranker != "cobra" else None,
+        SYSTEMS.get(run.model, run.model) if run.model != "cobra" else None,
         f"split {manifest['split']}" if manifest.get("split") else None,
         f"learned from {learned}" if learned else None,
         f"{users:,} evaluated users" if isinstance(users, int) else None,
