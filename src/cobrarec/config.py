@@ -208,8 +208,8 @@ class TrainingConfig(Section):
     num_epochs: int | None = Field(default=None, ge=1)
     """Passes over the training targets; the learning rate ends with them.
 
-    null: 6, from 200,000 targets on (1,000,000, where there are 30 for an item) 6 x the cube root of 200,000 (1,000,000) / targets, but at
-    least 3, and below 65,536 targets 6 x the cube root of 65,536 / targets, but at most 16.
+    null: 6; times the cube root of 200,000 / targets from there on, of 65,536 / targets below that; times targets / item / 30 from there
+    on, but not more than 2; at least 3, at most 16.
     """
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length. Fewer, but not below 128, where an epoch would have less than 32

@@ -63,7 +63,7 @@ def held_out_of(prepared: Prepared, split: str) -> HeldOut:
 def evaluate_rankers(
     prepared: Prepared, rankers: Mapping[str, Ranker], split: str, ks: Sequence[int], masking: Masking, progress: Progress
 ) -> dict[str, dict[str, float]]:
-    """Metrics on `split` of each ranker, the run's own first: recall and NDCG at every k; at the largest MRR, coverage and recall of IDs."""
+    """Metrics on `split` of each ranker, the run's own first: recall and NDCG at every k, at the largest MRR, coverage, ID recall."""
     held_out, num_items = held_out_of(prepared, split), prepared.catalog.num_items
     own = next(iter(rankers.values()))
     id_of_row = own.semantic_ids.id_of_row if isinstance(own, Recommender) and prepared.config.ranker == "cobra" else None

@@ -67,8 +67,19 @@ def test_many_targets_are_seen_less_often_and_few_ones_more_often(num_targets: i
     assert epochs_for(TrainingConfig(num_epochs=11), num_targets, num_targets) == 11
 
 
-@pytest.mark.parametrize(("num_targets", "num_items", "epochs"), [(990_000, 3_700, 6), (990_000, 33_001, 4), (9_800_000, 10_700, 3)])
-def test_dense_sets_are_seen_as_often_up_to_a_million_targets(num_targets: int, num_items: int, epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("num_targets", "num_items", "epochs"),
+    [
+        (74_000, 3_500, 6),
+        (97_000, 1_682, 12),
+        (97_000, 2_200, 9),
+        (240_000, 3_706, 11),
+        (990_000, 3_706, 7),
+        (9_800_000, 10_700, 3),
+        (9, 0, 16),
+    ],
+)
+def test_sets_with_many_targets_an_item_are_seen_up_to_twice_as_often(num_targets: int, num_items: int, epochs: int) -> None:
     assert epochs_for(TrainingConfig(), num_targets, num_items) == epochs
 
 

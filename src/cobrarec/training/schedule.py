@@ -12,9 +12,10 @@ from cobrarec.config import TrainingConfig
 USUAL_EPOCHS = 6
 """Epochs of a training of usual size; docs/configuration.md says what the rule was taken from."""
 USUAL_TARGETS = 200_000
-"""From here on there are fewer epochs; where each item has many targets, only from here on:"""
-USUAL_TARGETS_OF_DENSE = 1_000_000
+"""From here on there are fewer epochs."""
 MANY_TARGETS_PER_ITEM = 30
+"""From here on there are more epochs, in proportion, up to so many times:"""
+MOST_OF_DENSE = 2.0
 FEWEST_EPOCHS = 3
 FEW_TARGETS = 65_536
 """Up to here there are more epochs."""
@@ -62,13 +63,13 @@ def rate_factor(phase: float, warmup_fraction: float, final_rate_fraction: float
 def epochs_for(settings: TrainingConfig, num_targets: int, num_items: int) -> int:
     """The epochs of the settings, or, where these leave it open, by the rule: many targets are seen less often, few ones more often.
 
-    What over-fits in many epochs is what is known of items that are rarely taken; where an item has many targets, time is the limit.
+    What over-fits in many epochs is what is known of items that are rarely taken; where an item has many targets, more epochs are better.
     """
     if settings.num_epochs is not None:
         return settings.num_epochs
-    is_dense = num_targets >= MANY_TARGETS_PER_ITEM * num_items
-    usual = min(max(num_targets, FEW_TARGETS), USUAL_TARGETS_OF_DENSE if is_dense else USUAL_TARGETS)
-    epochs = round(USUAL_EPOCHS * (usual / max(num_targets, 1)) ** (1 / 3))
+    density = num_targets / (MANY_TARGETS_PER_ITEM * max(num_items, 1))
+    usual_targets = min(max(num_targets, FEW_TARGETS), USUAL_TARGETS)
+    epochs = round(USUAL_EPOCHS * min(max(density, 1.0), MOST_OF_DENSE) * (usual_targets / max(num_targets, 1)) ** (1 / 3))
     return min(max(FEWEST_EPOCHS, epochs), MOST_EPOCHS)
 
 
