@@ -206,11 +206,8 @@ class TrainingConfig(Section):
     """The training loop."""
 
     num_epochs: int | None = Field(default=None, ge=1)
-    """Passes over the training targets; the learning rate ends with them.
-
-    null: 6; times the cube root of 200,000 / targets from there on, of 65,536 / targets below that; times targets / item / 30 from there
-    on, but not more than 2; at least 3, at most 16.
-    """
+    """Passes over the training targets; the learning rate ends with them. null: 6; times the cube root of 200,000 / targets from there on, of
+    65,536 / targets below that; times targets / item / 30 from there on, but not more than 2; at least 3, at most 16."""
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length. Fewer, but not below 128, where an epoch would have less than 32
     steps."""
@@ -323,17 +320,12 @@ class RunOptions(Section):
     """For split `none`: the run whose choices on validation (and settings, where none are given) are used."""
 
 
-def known_keys() -> list[str]:
-    """All dotted keys of the configuration, sections included."""
-    return keys_of(Config)
-
-
 def parse_config(values: dict[str, Any], source: str = "the configuration") -> Config:
     """Check `values` and return the configuration; `source` names where they came from in an error."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(" ".join(explain(one, source, known_keys()) for one in error.errors())) from None
+        raise ConfigError(" ".join(explain(one, source, keys_of(Config)) for one in error.errors())) from None
 
 
 def packaged_configs() -> dict[str, Path]:
