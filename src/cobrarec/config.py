@@ -206,8 +206,8 @@ class TrainingConfig(Section):
     """The training loop."""
 
     num_epochs: int | None = Field(default=None, ge=1)
-    """Passes over the training targets; the learning rate ends with them. null: 6; times the cube root of 200,000 / targets from there on, of
-    65,536 / targets below that; times targets / item / 30 from there on, but not more than 2; at least 3, at most 16."""
+    """Passes over the training targets; the learning rate ends with them. null: 6; times the cube root of 200,000 / targets from there on,
+    of 65,536 / targets below that; times targets / item / 30 from there on, but not more than 2; at least 3, at most 16."""
     targets_per_batch: int = Field(default=1024, ge=1)
     """Predicted items a step, over users of similar history length. Fewer, but not below 128, where an epoch would have less than 32
     steps."""

@@ -36,6 +36,7 @@ def test_there_is_a_table_per_data_set_and_protocol_with_published_figures_besid
     tables = render_tables(results, table2).split("\n\n**")
     assert [table.strip("*").split("**")[0] for table in tables] == ["beauty, masked", "beauty, unmasked", "steam100k, masked"]
     assert "| COBRA as published (arXiv 2503.02453) | .0537 | .0395 | .0725 | .0456 | – | – | – | – | – |" in tables[0]
+    assert "| eSASRec as published (arXiv 2508.06450) | – | – | .0928 | .0523 | – | – | – | – | – |" in tables[0]
     assert "published" not in tables[1] + tables[2]
     assert "published" not in render_tables(results, table2, 0.1)
     assert "published" not in render_tables(results, table2.model_copy(update={"beside_papers": False}))

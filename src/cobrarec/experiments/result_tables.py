@@ -127,6 +127,7 @@ def _published_rows(dataset: str) -> list[str]:
     rows = []
     for paper in PUBLISHED:
         if (values := paper.metrics(dataset)) is not None:
-            cells = [f"{paper.name} as published ({paper.source})", *map(figure, values.values()), *["–"] * 5]
+            cells = [f"{paper.name} as published ({paper.source})", *(figure(values[one]) if one in values else "–" for one in METRICS)]
+            cells += ["–"] * 5
             rows.append("| " + " | ".join(cells) + " |")
     return rows
