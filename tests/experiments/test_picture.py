@@ -5,6 +5,7 @@ import pytest
 
 from cobrarec.experiments.definition import load_definition
 from cobrarec.experiments.picture import WIDTH, left_of, render_picture
+from cobrarec.experiments.published import PUBLISHED
 from cobrarec.experiments.records import Ranks, Results
 from small_experiment import hash_in_table2, record
 
@@ -48,7 +49,7 @@ def test_each_model_has_a_bar_as_long_as_its_mean_and_a_line_where_there_are_see
 
 
 def test_published_figures_are_rings_where_there_are_any(picture):
-    assert len(named(picture, "circle", "published")) == 2
+    assert len(named(picture, "circle", "published")) == len(PUBLISHED)
 
 
 def test_an_experiment_that_is_no_table_of_a_paper_has_no_rings(tmp_path, table2):

@@ -98,6 +98,8 @@ def test_the_overview_has_a_column_per_data_set_and_the_best_in_bold(results, ta
         "| `content` | – | .0200 / .0100 |",
         "| TIGER as published | .0648 / .0384 | – |",
         "| COBRA as published | .0725 / .0456 | – |",
+        "| SASRec with sampled softmax as published | .0921 / .0531 | – |",
+        "| eSASRec as published | .0928 / .0523 | – |",
     ]
     assert "published" not in render_overview(results, table2.model_copy(update={"beside_papers": False}))
 
