@@ -1,5 +1,6 @@
 import pytest
 
+from cobrarec.config import load_config
 from cobrarec.errors import DataError
 from cobrarec.experiments.datasets import Tables, load_datasets, scaled_config, scaled_tables
 from small_experiment import tied_world, write_data
@@ -35,3 +36,8 @@ def test_epochs_shrink_to_two_at_least_where_there_were_two(epochs, scale, left)
     assert scaled.training.num_epochs == left
     assert scaled.semantic_ids.rqvae.num_steps == round(3000 * scale)
     assert scaled.semantic_ids.allow_collapse
+
+
+def test_a_ranker_without_a_network_has_nothing_to_scale():
+    counts = load_config("counts")
+    assert scaled_config(counts, 0.1) == counts

@@ -74,6 +74,8 @@ def scaled_tables(tables: Tables, scale: float) -> Tables:
 
 def scaled_config(config: Config, scale: float) -> Config:
     """The same share of the epochs and of the quantizer's steps; few items may collapse into few IDs, which is no fault here."""
+    if config.ranker != "cobra":
+        return config
     epochs = config.training.num_epochs or USUAL_EPOCHS
     training = config.training.model_copy(update={"num_epochs": min(epochs, max(FEWEST_EPOCHS, round(scale * epochs)))})
     rqvae = config.semantic_ids.rqvae
