@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from cobrarec.config import Config, parse_config
 from cobrarec.data.sources import predictable_world
@@ -66,3 +67,18 @@ class Told:
 
     def update(self, label, done, total, note="") -> None:
         pass
+
+
+class ThreadsSeen(Told):
+    """Keeps with how many threads of torch work was reported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+
+    def track(self, items, label, total=None):
+        self.threads.add(torch.get_num_threads())
+        yield from items
+
+    def update(self, label, done, total, note="") -> None:
+        self.threads.add(torch.get_num_threads())

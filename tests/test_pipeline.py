@@ -16,7 +16,7 @@ from cobrarec.prepared import load_prepared
 from cobrarec.progress import Silent
 from cobrarec.run_folder import RunFolder
 from cobrarec.run_results import held_out_of
-from small_run import Told, artifact_contents, differing, small_config, small_world
+from small_run import ThreadsSeen, Told, artifact_contents, differing, small_config, small_world
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,22 @@ def test_the_separate_commands_compose_to_the_same_as_fit(fitted, tmp_path):
         pipeline.evaluate(folder, split)
     assert json.loads((folder / "metrics.json").read_text()) == json.loads((fitted / "metrics.json").read_text())
     assert pipeline.report(folder) == folder / "report.html"
+
+
+def test_all_of_a_fit_runs_on_the_threads_that_were_asked_for(tmp_path):
+    before, told = torch.get_num_threads(), ThreadsSeen()
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(num_threads=before + 1), told)
+    assert told.threads == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_training_alone_runs_on_the_threads_that_were_asked_for(tmp_path):
+    before, told = torch.get_num_threads(), ThreadsSeen()
+    pipeline.prepare(*small_world(), tmp_path / "run", small_config())
+    pipeline.build_semantic_ids(tmp_path / "run")
+    pipeline.train(tmp_path / "run", RunOptions(num_threads=before + 1), told)
+    assert told.threads == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 def test_validation_is_measured_as_chosen_and_test_as_served(fitted):

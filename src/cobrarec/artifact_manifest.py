@@ -87,6 +87,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def learned_from(folder: Path) -> str:
+    """What the model of an artifact has learned from, as `LEARNED` and its like say it."""
+    return str(read_manifest(folder)["model"].get("trained_on", LEARNED))
+
+
 def _own_hash(manifest: dict[str, Any]) -> str:
     """sha256 of all that the manifest says but this."""
     said = json.dumps({name: value for name, value in manifest.items() if name != "sha256"}, sort_keys=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cobrarec.artifact import load_artifact
-from cobrarec.artifact_manifest import LEARNED, read_manifest, write_text
+from cobrarec.artifact_manifest import learned_from, write_text
 from cobrarec.baselines.storage import Baseline
 from cobrarec.config import Config, RunOptions, load_config, parse_config
 from cobrarec.errors import DataError, RunError, UserError
@@ -24,8 +24,9 @@ from cobrarec.retrieval.request_checks import check_k
 from cobrarec.run_baselines import baseline_step, baselines, refit_baseline
 from cobrarec.run_folder import RunFolder, machine_limits, read_json
 from cobrarec.run_results import KS, evaluate_rankers, examples, held_out_of, protocol
-from cobrarec.run_steps import Identified, artifact_step, refit_step, semantic_ids_step, torch_threads, train_step
+from cobrarec.run_steps import Identified, artifact_step, refit_step, semantic_ids_step, train_step
 from cobrarec.training.checkpoint import read_state
+from cobrarec.training.job import torch_threads
 
 SPLITS = ("valid", "test")
 TRAINING_SHARE = 0.8
@@ -222,7 +223,7 @@ def _as_it_is(prepared: Prepared, options: RunOptions, progress: Progress) -> Pa
     """The artifact that is there already; told where the options ask for another one."""
     run = prepared.run
     if prepared.split.before_test is not None and is_refitted(run) != options.refit:
-        told = read_manifest(run.artifact)["model"].get("trained_on", LEARNED)
+        told = learned_from(run.artifact)
         progress.message(f"{run.artifact} has learned from {told} and stays as it is; give another folder for another one.")
     return run.artifact
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cobrarec.artifact_manifest import LEARNED, LEARNED_ALL, LEARNED_MORE, read_manifest, write_text
+from cobrarec.artifact_manifest import LEARNED, LEARNED_ALL, LEARNED_MORE, learned_from, write_text
 from cobrarec.config import Config, RunOptions
 from cobrarec.config_checks import check_config
 from cobrarec.data.audit import audit_tables
@@ -50,7 +50,7 @@ class Prepared:
 
 def is_refitted(run: RunFolder) -> bool:
     """Whether the run's artifact has learned from the validation interactions too."""
-    return read_manifest(run.artifact)["model"].get("trained_on") == LEARNED_MORE
+    return learned_from(run.artifact) == LEARNED_MORE
 
 
 def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, options: RunOptions, progress: Progress) -> Prepared:

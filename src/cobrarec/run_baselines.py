@@ -13,6 +13,7 @@ from cobrarec.baselines.popularity import Popularity
 from cobrarec.baselines.storage import Baseline, choices_of_baseline
 from cobrarec.baselines.transitions import LAST, WINDOWS, TransitionCounts, choose_transitions
 from cobrarec.config import RunOptions
+from cobrarec.config_checks import BASELINES
 from cobrarec.data.splits import HeldOut
 from cobrarec.errors import RunError
 from cobrarec.evaluation.evaluate import sample_users
@@ -27,8 +28,9 @@ CONTENT_USERS = 2000
 
 def baselines(prepared: Prepared, progress: Progress) -> dict[str, Baseline]:
     """What stands beside the run's own ranker: the others that count, and content neighbors where the run embeds the texts."""
-    names = ["popularity", "counts", *(["content"] if prepared.config.ranker in ("cobra", "content") else [])]
-    return {name: fit_baseline(name, prepared, progress) for name in names if name != prepared.config.ranker}
+    own = prepared.config.ranker
+    names = [name for name in BASELINES if name != own and (name != "content" or own == "cobra")]
+    return {name: fit_baseline(name, prepared, progress) for name in names}
 
 
 def refit_baseline(ranker: str, chosen: Baseline, prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Baseline:

@@ -122,8 +122,9 @@ def settings_read(config: Config) -> str:
 
 def settings_unread(config: Config) -> list[str]:
     """The settings that differ from the defaults and mean nothing to the ranker, such as `model.dim` to one without a network."""
-    given, read = config.model_dump(exclude_defaults=True, exclude={"name"}), config.model_dump(**_read(config.ranker))
-    return [".".join(path) for path in _paths(given) if path not in set(_paths(read))]
+    read = set(_paths(config.model_dump(**_read(config.ranker))))
+    given = _paths(config.model_dump(exclude_defaults=True, exclude={"name"}))
+    return [".".join(path) for path in given if path not in read]
 
 
 def _read(ranker: str) -> dict[str, Any]:

@@ -5,14 +5,11 @@ the same as `fit`, and a run that was stopped goes on.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from cobrarec.artifact import NewItemTools, load_artifact, load_new_item_tools, save_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
@@ -199,14 +196,3 @@ def _recommender(
     info = ArtifactInfo(popularity, split.name, prepared.seed)
     recommender = Recommender.of_network(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info, memory)
     return recommender, cold_start
-
-
-@contextmanager
-def torch_threads(number: int | None) -> Iterator[None]:
-    """That many threads of torch inside the block; None leaves them alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

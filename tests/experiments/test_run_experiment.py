@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cobrarec import pipeline
 from cobrarec.artifact import load_artifact
@@ -23,7 +24,7 @@ from cobrarec.experiments.run_experiment import places, run_experiment
 from cobrarec.prepared import load_prepared
 from cobrarec.run_folder import RunFolder
 from small_experiment import write_data, write_definition
-from small_run import Told
+from small_run import ThreadsSeen, Told
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,6 +159,14 @@ def test_an_interrupted_experiment_goes_on_after_its_last_record(tmp_path, monke
         run_experiment(source, selection)
     assert [one["seed"] for one in run_experiment(source, selection).records()] == [0, 1]
     assert calls == ["seed-0", "seed-1", "seed-1"]
+
+
+def test_training_and_measuring_run_on_the_threads_that_were_asked_for(done, tmp_path):
+    before, told = torch.get_num_threads(), ThreadsSeen()
+    changes = {"models": ("whole",), "seeds": (0,), "protocols": ("masked",), "num_threads": before + 1}
+    run_experiment(done[1], dataclasses.replace(done[0], out=tmp_path / "out", results=tmp_path / "results", **changes), told)
+    assert told.threads == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_record_without_its_ranks_is_made_again(done):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from run_folders import epoch_record, write_run
 
+from cobrarec.config import dump_config, parse_config
 from cobrarec.errors import RunError
 from cobrarec.report.run_files import NETWORK_PARTS, PARTS, read_run
 
@@ -69,6 +70,9 @@ def test_what_a_run_without_a_network_never_has_is_not_missing(tmp_path: Path) -
     assert (run.model, run.missing) == ("counts", ())
     (folder / "config.yaml").write_text("name: mine.2\nranker: counts\n", encoding="utf-8")
     assert read_run(folder).model == "mine.2"
+    for word in ("2", "null", "true"):  # which YAML puts between quotes
+        (folder / "config.yaml").write_text(dump_config(parse_config({"name": word})), encoding="utf-8")
+        assert read_run(folder).model == word
     (folder / "config.yaml").write_text("name: null\nranker: counts\n", encoding="utf-8")
     assert read_run(folder).model == "counts"
     (folder / PARTS["metrics"]).unlink()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cobrarec.artifact import load_artifact
-from cobrarec.artifact_manifest import LEARNED, read_manifest
+from cobrarec.artifact_manifest import learned_from
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
@@ -30,8 +30,7 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
     if command.out is not None:
         check_suffix(command.out)
     recommender = load_artifact(command.artifact)
-    learned = read_manifest(Path(command.artifact))["model"].get("trained_on", LEARNED)
-    screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned}")
+    screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned_from(Path(command.artifact))}")
     settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
     recommender = recommender.with_settings(**settings, **({"include_history": True} if command.include_history else {}))
     parts = list(_parts(recommender, command, screen))

@@ -28,7 +28,7 @@ from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress, Silent
 from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.run_results import KS, held_out_of
-from cobrarec.run_steps import torch_threads
+from cobrarec.training.job import torch_threads
 
 PUBLIC_RESULTS = Path("docs/results")
 """Where the records of whole experiments lie."""

@@ -78,8 +78,8 @@ def read_run(folder: Path) -> RunFiles:
 
 def _top_setting(settings: str | None, name: str) -> str | None:
     """The value of a word in `config.yaml`, read without parsing the rest; None where there is none."""
-    found = re.search(rf"^{name}: ([\w.-]+)$", settings or "", re.MULTILINE)
-    return None if found is None or found[1] == "null" else found[1]
+    found = re.search(rf"^{name}: (?!null$)('?)([\w.-]+)\1$", settings or "", re.MULTILINE)
+    return None if found is None else found[2]
 
 
 def _read_json(path: Path, kind: type) -> Any:
