@@ -77,6 +77,14 @@ def test_recommend_says_what_the_artifact_has_learned_from(run, capsys, folder, 
     assert capsys.readouterr().err.splitlines()[0].endswith(f"split last-two, learned from {learned}")
 
 
+def test_recommend_says_that_a_table_of_histories_is_empty(run, tmp_path, capsys):
+    pq.write_table(small_world()[1].slice(0, 0), tmp_path / "h.parquet")
+    assert main(["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == []
+    assert "h.parquet holds no rows" in captured.err
+
+
 def test_recommend_for_a_history_from_the_command_line(run, capsys):
     first, second, third = item_ids(3)
     words = ["recommend", "--artifact", str(run / "artifact"), "--item", first, "--item", second, "--k", "5"]

@@ -11,6 +11,7 @@ from cobrarec.errors import ConfigError
     ("values", "told"),
     [
         ({"data": {"split": "lasttwo"}}, "expected `last-two`, `none`, or `time:FRACTION`"),
+        ({"name": "My model"}, "Setting `name` in the configuration is 'My model', expected small letters"),
         ({"text": {"engines": []}}, "expected at least 1 of them"),
         ({"model": {"dim": "many"}}, "is 'many', expected a whole number"),
         ({"model": {"use_dense": "maybe"}}, "expected true or false"),

@@ -26,7 +26,10 @@ EXPECTED = {
     "too_long": "at most {max_length} of them",
     "missing": "one more value",
 }
-SPECIAL = {"data.split": "`last-two`, `none`, or `time:FRACTION` such as `time:0.95`"}
+SPECIAL = {
+    "data.split": "`last-two`, `none`, or `time:FRACTION` such as `time:0.95`",
+    "name": "small letters, digits, `-`, `_` and `.`, 40 at most and a letter or digit first, such as `my-model`",
+}
 """Settings whose form no general sentence describes."""
 
 

@@ -93,6 +93,8 @@ def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
     table = read_table(command.histories, "histories table")
     views, counts = read_histories(table, recommender.catalog, command.unknown)
     _tell_unknown(counts.unknown_items, "interactions with unknown items", command, screen, counts.num_unknown)
+    if not views.num_users:
+        screen.message(f"{command.histories} holds no rows, and so no users to recommend to; give a table with a row per interaction.")
     starts = range(0, max(1, views.num_users), USERS_AT_ONCE)  # a table without users gives one part without lists
     for start in screen.track(starts, "lists"):
         part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
