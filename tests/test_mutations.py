@@ -60,7 +60,7 @@ MUTATIONS = {
     ),
     "later months are taken for what training never saw": Mutation(
         "model/cobra.py",
-        'batch.month.minimum(self.get_buffer("last_month"))',
+        "batch.month.minimum(last_month)",
         "batch.month",
         "model/test_cobra.py::test_months_after_training_are_read_as_the_last_month_of_training",
     ),

@@ -133,11 +133,15 @@ def load_new_item_tools(folder: Path | str) -> NewItemTools:
     ranker = read_manifest(folder)["ranker"]
     if ranker != "cobra":
         raise ArtifactError(f"{folder} is of the ranker {ranker}, which gives new items no codes and vectors; fit a network.")
-    config = load_config(folder / "config.yaml")
+    return NewItemTools(TextEmbedder.load(folder / "text_embedder"), CodeAssigner.load(folder), *load_cold_start(folder))
+
+
+def load_cold_start(folder: Path) -> tuple[ColdStart, ItemTokenizer | None]:
+    """Of the new-item tools those that training made."""
     path = folder / "item_tokenizer.json"
-    tokenizer = ItemTokenizer.load(path, config.model.item.text_encoder) if path.exists() else None
-    cold_start = ColdStart.from_arrays(load_arrays(folder / "cold_start.safetensors"))
-    return NewItemTools(TextEmbedder.load(folder / "text_embedder"), CodeAssigner.load(folder), cold_start, tokenizer)
+    text_encoder = load_config(folder / "config.yaml").model.item.text_encoder
+    tokenizer = ItemTokenizer.load(path, text_encoder) if path.exists() else None
+    return ColdStart.from_arrays(load_arrays(folder / "cold_start.safetensors")), tokenizer
 
 
 def verify_artifact(folder: Path | str) -> dict[str, Any]:

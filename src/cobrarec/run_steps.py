@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cobrarec.artifact import NewItemTools, load_artifact, load_new_item_tools, save_artifact
+from cobrarec.artifact import NewItemTools, load_artifact, load_cold_start, save_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
 from cobrarec.config import RunOptions
 from cobrarec.evaluation.evaluate import evaluate, sample_users
@@ -28,7 +28,7 @@ from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder, cached_embeddings
-from cobrarec.training.job import TrainingJob, Validate
+from cobrarec.training.job import TrainingJob, Validate, resolve_device
 from cobrarec.training.trainer import train_model
 
 REFIT_EPOCHS = 2
@@ -47,14 +47,15 @@ class Identified:
     assigner: CodeAssigner
 
 
-def semantic_ids_step(prepared: Prepared, progress: Progress, embedding_cache: Path | None = None) -> Identified:
-    """Embed the texts and quantize them, or load what was done before.
+def semantic_ids_step(prepared: Prepared, progress: Progress, embedding_cache: Path | None = None, device: str = "auto") -> Identified:
+    """Embed the texts, on `device` where an encoder does it, and quantize them; or load what was done before.
 
     Raises:
         CollapseError: the IDs do not tell the items apart, and the settings do not allow that. Nothing is written then.
     """
     run, config = prepared.run, prepared.config
-    embedder, embeddings = cached_embeddings(prepared.catalog.texts, config.text, run.prepared / "embeddings", progress, embedding_cache)
+    place, device = run.prepared / "embeddings", str(resolve_device(device))
+    embedder, embeddings = cached_embeddings(prepared.catalog.texts, config.text, place, progress, embedding_cache, device)
     if run.semantic_ids.exists():
         return Identified(embedder, embeddings, SemanticIds.load(run.semantic_ids), CodeAssigner.load(run.semantic_ids))
     result = fit_semantic_ids(embeddings, prepared.split.train, config.semantic_ids, prepared.seed, progress)
@@ -116,10 +117,10 @@ def refit_step(whole: Prepared, identified: Identified, options: RunOptions, pro
         progress: told how far it is.
     """
     run = whole.run
-    chosen, tools = load_artifact(run.chosen), load_new_item_tools(run.chosen)
+    chosen, (cold_start, tokenizer) = load_artifact(run.chosen), load_cold_start(run.chosen)
     model = chosen.model
-    tools.cold_start.write_into(model, identified.embeddings, chosen.info.popularity > 0)
-    model.limit_months(whole.split.train)
+    cold_start.write_into(model, identified.embeddings, chosen.info.popularity > 0)
+    model.limit_times(whole.split.train)
     rate = REFIT_RATE * whole.config.training.learning_rate
     refitting = whole.config.training.model_copy(update={"num_epochs": REFIT_EPOCHS, "learning_rate": rate, "patience": 0})
     config = whole.config.model_copy(update={"training": refitting})
@@ -129,7 +130,7 @@ def refit_step(whole: Prepared, identified: Identified, options: RunOptions, pro
     recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
     weights = {"direct_weight": chosen.weights.direct, "memory_weight": chosen.weights.memory}
     best_epoch = int(read_manifest(run.chosen)["model"]["epochs"])
-    return Trained(recommender.with_settings(**weights), cold_start, tools.tokenizer, best_epoch)
+    return Trained(recommender.with_settings(**weights), cold_start, tokenizer, best_epoch)
 
 
 def artifact_step(prepared: Prepared, identified: Identified, trained: Trained, folder: Path) -> Path:
@@ -159,7 +160,7 @@ def new_model(prepared: Prepared, identified: Identified) -> tuple[Cobra, ItemTo
         tokenizer = ItemTokenizer.fit(prepared.catalog.texts, config.item.text_encoder)
         tokens = tokenizer.table(prepared.catalog.texts)
     model = build_model(config, identified.semantic_ids, identified.embeddings, tokens, prepared.seed)
-    model.limit_months(prepared.split.train)
+    model.limit_times(prepared.split.train)
     return model, tokenizer
 
 

@@ -6,6 +6,7 @@ from small_models import MAX_HISTORY, NUM_CODES, PAPER, WORDS, embeddings, histo
 
 from cobrarec.config import ItemConfig, LossConfig
 from cobrarec.data.interactions import Histories
+from cobrarec.data.timestamps import UNKNOWN_TIME
 from cobrarec.errors import ConfigError
 from cobrarec.model.batch import collate
 from cobrarec.model.cobra import Cobra
@@ -172,9 +173,23 @@ def test_months_after_training_are_read_as_the_last_month_of_training():
         return tokens[:, :, -1] - gaps
 
     assert not torch.allclose(months(later), months(end), atol=1e-5)
-    model.limit_months(train)
+    model.limit_times(train)
     assert torch.allclose(months(later), months(end), atol=1e-5)
     assert not torch.allclose(months(train)[0, 0], months(end)[0, 0], atol=1e-5)
+
+
+def test_times_say_nothing_to_a_model_that_was_trained_without():
+    model, whole = small_model(1), histories((5, 3), timestamps=True)
+    without = Histories(whole.user_ids, whole.starts, whole.ends, whole.rows)
+    with torch.no_grad():
+        for bucket in (model.day_gap_embedding, model.month_embedding):
+            bucket.weight.normal_()
+        read = [model.encode_history(collate(view, None, 6), model.item_vectors()).last_state for view in (whole, without)]
+        assert not torch.allclose(*read, atol=1e-3)
+        for unknown in (None, np.full_like(whole.timestamps, UNKNOWN_TIME)):
+            model.limit_times(Histories(whole.user_ids, whole.starts, whole.ends, whole.rows, unknown))
+            read = [model.encode_history(collate(view, None, 6), model.item_vectors()).last_state for view in (whole, without)]
+            assert torch.equal(*read)
 
 
 @pytest.mark.parametrize("use_dense", [True, False])

@@ -52,7 +52,7 @@ def test_prefill_and_extend_equal_one_forward_pass(num_types, settings):
     """Histories of different lengths, beams that branch, change places and number."""
     decoder, x, lengths, num_codes = _decoder(num_types, **settings), _tokens(3, 4, num_types), [4, 1, 3], num_types - 1
     mask = torch.arange(4) < torch.tensor(lengths)[:, None]
-    states, cache = decoder.prefill(x, mask)
+    last_state, cache = decoder.prefill(x, mask)
     beams = BeamCache(len(cache.keys), num_codes)
     paths = torch.zeros(3, 1, 0, DIM)
     generator = torch.Generator().manual_seed(7)
@@ -70,7 +70,7 @@ def test_prefill_and_extend_equal_one_forward_pass(num_types, settings):
                 following[0, : step + 1] = paths[user, beam]
                 whole = decoder(torch.cat([x[user, :length], following])[None])
                 assert torch.allclose(extended[user, beam], whole[0, length, step], atol=1e-5)
-                assert torch.allclose(states[user, length - 1, -1], whole[0, length - 1, -1], atol=1e-5)
+                assert torch.allclose(last_state[user], whole[0, length - 1, -1], atol=1e-5)
 
 
 def test_more_items_than_positions_are_refused():

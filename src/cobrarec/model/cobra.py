@@ -156,11 +156,10 @@ class Cobra(nn.Module):
             tables=self.tables,
         )
 
-    def limit_months(self, train: Histories) -> None:
-        """Read months after the last one of the training histories as that one."""
-        if train.timestamps is not None:
-            months = month_bucket(train.timestamps[train.places()])
-            self.get_buffer("last_month").fill_(int(months.max(initial=0)))
+    def limit_times(self, train: Histories) -> None:
+        """Read months after the last one of the training histories as that one, and no times at all where these have none."""
+        last_month = 0 if train.timestamps is None else int(month_bucket(train.timestamps[train.places()]).max(initial=0))
+        self.get_buffer("last_month").fill_(last_month)
 
     def sampling(self, loss: LossConfig) -> Sampling:
         """Which item vectors a training step encodes and whose times it hides, for `training_batch`.
@@ -223,8 +222,8 @@ class Cobra(nn.Module):
         if not bool((lengths > 0).all()):
             raise ValueError("A history without items has no state; leave such users out of the batch.")
         tokens = self._tokens(batch, items.vectors[batch.rows] if self.config.use_dense else None)
-        states, cache = self.decoder.prefill(tokens, batch.mask)
-        return HistoryStates(states[torch.arange(len(lengths), device=lengths.device), lengths - 1, -1], lengths, cache)
+        last_state, cache = self.decoder.prefill(tokens, batch.mask)
+        return HistoryStates(last_state, lengths, cache)
 
     def new_beams(self, history: HistoryStates) -> BeamCache:
         """Where beams over `history` keep what they append. The first `append_code` fixes their number, `select` changes it."""
@@ -303,8 +302,10 @@ class Cobra(nn.Module):
             others, last = others[:, :, :-1], others[:, :, -1]
         else:
             last = dropout(vectors, self.config.item.embedding_dropout, self.training)
-        month = None if batch.month is None else batch.month.minimum(self.get_buffer("last_month"))
-        for embedding, bucket in ((self.day_gap_embedding, batch.day_gap), (self.month_embedding, month)):
+        last_month = self.get_buffer("last_month")
+        month = None if batch.month is None else batch.month.minimum(last_month)
+        day_gap = None if batch.day_gap is None else batch.day_gap * (last_month > 0)
+        for embedding, bucket in ((self.day_gap_embedding, day_gap), (self.month_embedding, month)):
             if embedding is not None:
                 last = last + embedding(torch.zeros_like(batch.rows) if bucket is None else bucket)
         return torch.cat([others, last[:, :, None]], 2)

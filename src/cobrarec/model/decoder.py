@@ -81,16 +81,17 @@ class Block(nn.Module):
         return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
     def project(
-        self, x: Float[Tensor, "batch tokens dim"], num_queries: int | None = None
+        self, x: Float[Tensor, "batch tokens dim"], readers: Float[Tensor, "batch readers dim"] | None = None
     ) -> tuple[
-        Float[Tensor, "batch heads queries head_dim"],
+        Float[Tensor, "batch heads readers head_dim"],
         Float[Tensor, "batch heads tokens head_dim"],
         Float[Tensor, "batch heads tokens head_dim"],
     ]:
-        """Queries of the first `num_queries` tokens (default: all), keys and values of all."""
+        """Queries of the tokens `readers` (default: all), keys and values of all."""
         normed = self.norm_attention(x)
         key, value = self.key_value(normed).chunk(2, -1)
-        return self.heads(self.query(normed[:, :num_queries])), self.heads(key), self.heads(value)
+        query = self.query(normed if readers is None else self.norm_attention(readers))
+        return self.heads(query), self.heads(key), self.heads(value)
 
     def finish(
         self, x: Float[Tensor, "batch tokens dim"], mixed: Float[Tensor, "batch heads tokens head_dim"]
@@ -103,21 +104,21 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "batch tokens dim"],
         mask: Tensor,
-        num_queries: int | None = None,
+        readers: Float[Tensor, "batch readers dim"] | None = None,
     ) -> tuple[
-        Float[Tensor, "batch queries dim"], Float[Tensor, "batch heads tokens head_dim"], Float[Tensor, "batch heads tokens head_dim"]
+        Float[Tensor, "batch readers dim"], Float[Tensor, "batch heads tokens head_dim"], Float[Tensor, "batch heads tokens head_dim"]
     ]:
-        """The layer's output at the first `num_queries` tokens, and the keys and values of all.
+        """The layer's output at the tokens `readers`, and the keys and values of all.
 
         Args:
             x: the tokens.
-            mask: added to the attention logits, or True where a token may be read; broadcasts to [batch, heads, queries, tokens].
-            num_queries: read the output at the first so many tokens; None: at all.
+            mask: added to the attention logits, or True where a token may be read; broadcasts to [batch, heads, readers, tokens].
+            readers: those of the tokens whose output is wanted; None: all.
         """
-        query, key, value = self.project(x, num_queries)
+        query, key, value = self.project(x, readers)
         rate = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)
-        return self.finish(x[:, :num_queries], mixed), key, value
+        return self.finish(x if readers is None else readers, mixed), key, value
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -138,13 +139,13 @@ class Decoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch items types dim"]) -> Float[Tensor, "batch items types dim"]:
         """States after every token."""
-        return self._run(x)[0]
+        return self._run(x)[0].view_as(x)
 
     def prefill(
         self, x: Float[Tensor, "batch items types dim"], mask: Bool[Tensor, "batch items"]
-    ) -> tuple[Float[Tensor, "batch items types dim"], Cache]:
-        """States after every token, and the cache that `extend` reads; `mask` is True at real items."""
-        states, keys, values = self._run(x)
+    ) -> tuple[Float[Tensor, "batch dim"], Cache]:
+        """State after the last token of each history, and the cache that `extend` reads; `mask` is True at real items."""
+        states, keys, values = self._run(x, mask.sum(1) * self.num_token_types - 1)
         return states, Cache(tuple(keys), tuple(values), mask)
 
     def extend(
@@ -180,8 +181,8 @@ class Decoder(nn.Module):
             x = x + self.position_embedding[position]
         return dropout(x, self.config.dropout, self.training)
 
-    def _run(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """States [batch, items, types, dim], and keys and values per layer."""
+    def _run(self, x: Tensor, last: Int[Tensor, " batch"] | None = None) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """States [batch, items * types, dim], or [batch, dim] at the tokens `last` alone; and keys and values per layer."""
         num_items, num_types = x.shape[1:3]
         if num_items > self.config.max_history + 1:
             raise ValueError(f"{num_items} items given, at most max_history + 1 = {self.config.max_history + 1} can be read.")
@@ -189,12 +190,16 @@ class Decoder(nn.Module):
         mask = self._causal_mask(place.repeat_interleave(num_types), torch.arange(num_types, device=x.device).repeat(num_items))
         x = self._embed(x, place[:, None], torch.arange(num_types, device=x.device)).flatten(1, 2)
         keys, values = [], []
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x, key, value = block.attend(x, mask)
+            readers = None
+            if last is not None and layer == len(self.blocks) - 1:  # nobody reads the last layer's output at other tokens
+                readers, mask = x[torch.arange(len(x), device=x.device), last][:, None], mask[:, last].transpose(0, 1)[:, :, None]
+            x, key, value = block.attend(x, mask, readers)
             keys.append(key)
             values.append(value)
-        return self.norm(x).unflatten(1, (num_items, num_types)), keys, values
+        x = self.norm(x)
+        return (x if last is None else x.squeeze(1)), keys, values
 
     def _causal_mask(self, position: Tensor, types: Tensor) -> Tensor:
         """Bias of every pair of tokens, -inf where the read token is later; [1 or heads, tokens, tokens]."""

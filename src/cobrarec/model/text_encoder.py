@@ -60,4 +60,4 @@ class TextEncoder(ItemEncoder):
             x = block.attend(x, is_text)[0]
         last = self.blocks[-1]
         assert isinstance(last, Block)
-        return last.attend(x, is_text, num_queries=1)[0].squeeze(1)
+        return last.attend(x, is_text, x[:, :1])[0].squeeze(1)
