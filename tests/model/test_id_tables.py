@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from small_models import semantic_ids
 
 from cobrarec.model.id_tables import IdTables
@@ -18,8 +19,18 @@ def test_tables_say_what_the_semantic_ids_say(num_levels):
             assert int(tables.prefix_of_rows(level, tables.bucket_rows.new_tensor([row]))) == prefix
             below = int(tables.child(level)[prefix, ids.codes[row, level]])
             assert int(tables.parent(level)[below]) == prefix
+            assert int(tables.last_code(level)[below]) == ids.codes[row, level]
             prefix = below
         assert prefix == ids.id_of_row[row]
+
+
+def test_sizes_count_the_kept_items_below_each_prefix():
+    ids, kept = semantic_ids(2), np.arange(semantic_ids(2).num_items) % 3 > 0
+    tables = IdTables(ids)
+    for sizes, rows in ((tables.sizes, np.ones_like(kept)), (tables.sizes_of(torch.from_numpy(kept)), kept)):
+        for level in range(2):
+            prefixes = ids.prefix_of_id(level + 1)[ids.id_of_row[rows]]
+            assert np.array_equal(sizes[level].numpy(), np.bincount(prefixes, minlength=ids.num_prefixes[level + 1]))
 
 
 def test_nothing_of_the_tables_is_saved():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from cobrarec.config import TextEncoderConfig
 from cobrarec.errors import ArtifactError, ConfigError
@@ -40,6 +41,16 @@ def test_what_is_saved_is_read_again(tmp_path):
     again = ItemTokenizer.load(tmp_path / "tokenizer.json", _config())
     assert np.array_equal(again.table(TEXTS).ids, tokenizer.table(TEXTS).ids)
     assert again.vocabulary_size == tokenizer.vocabulary_size
+
+
+def test_a_pretrained_tokenizers_own_lengths_are_not_used(tmp_path):
+    plain = ItemTokenizer.fit(TEXTS, _config())
+    other = Tokenizer.from_str(plain.tokenizer.to_str())
+    other.enable_padding(length=9, pad_id=5)
+    other.enable_truncation(3)
+    (tmp_path / "tokenizer.json").write_text(other.to_str(), encoding="utf-8")
+    for pretrained in (ItemTokenizer.fit([], _config(tokenizer=str(tmp_path))), ItemTokenizer.load(tmp_path / "tokenizer.json", _config())):
+        assert np.array_equal(pretrained.table(TEXTS).ids, plain.table(TEXTS).ids)
 
 
 def test_a_damaged_file_is_named(tmp_path):

@@ -3,7 +3,7 @@ import torch
 from reference_retrieval import best_ids, paths
 from small_world import PAPER, make_recommender, some_histories
 
-from cobrarec.retrieval.beam_search import AllowedItems, PrefixTables, beam_search, prune
+from cobrarec.retrieval.beam_search import AllowedItems, beam_search, prune
 from cobrarec.retrieval.encoded_histories import RemovedItems, encode_histories
 
 CPU = torch.device("cpu")
@@ -11,7 +11,7 @@ LEVELS = pytest.mark.parametrize(("num_levels", "codebook_size"), [(1, 12), (2, 
 
 
 def _search(recommender, histories, num_beams, allowed=None, removed=None):
-    tables = PrefixTables(recommender.semantic_ids, CPU)
+    tables = recommender.model.tables
     removed = RemovedItems.none(CPU) if removed is None else removed
     with torch.no_grad():
         encoded = encode_histories(recommender.model, recommender.items, histories, removed, scan=False)

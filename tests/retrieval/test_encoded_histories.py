@@ -3,7 +3,6 @@ import torch
 from small_world import NUM_ITEMS, make_recommender, some_histories
 
 from cobrarec.data.interactions import Histories
-from cobrarec.retrieval.beam_search import PrefixTables
 from cobrarec.retrieval.encoded_histories import RemovedItems, encode_histories, log_softmax_without
 
 CPU = torch.device("cpu")
@@ -28,7 +27,7 @@ def test_selected_users_are_numbered_anew():
 
 def test_removed_items_are_found_among_the_beams_that_hold_them():
     recommender, histories = make_recommender(2, 5), some_histories(6, longest=30)
-    tables, removed = PrefixTables(recommender.semantic_ids, CPU), RemovedItems.of(histories, NUM_ITEMS, CPU)
+    tables, removed = recommender.model.tables, RemovedItems.of(histories, NUM_ITEMS, CPU)
     beams = torch.stack([torch.randperm(tables.num_ids, generator=torch.Generator().manual_seed(u))[:4] for u in range(6)])
     beams[2, 3] = -1
     pairs, rows = removed.pairs(beams, tables)

@@ -47,6 +47,13 @@ def test_the_terms_of_why_sum_to_the_log_score(num_levels, scan):
             assert set(record.why.terms) == names
 
 
+def test_filled_items_of_a_model_without_queries_have_reasons_too():
+    recommender = make_recommender(1, 6, use_dense=False, retrieval={"num_beams": 2, "items_per_beam": 1})
+    filled = [record for record in recommender.recommend([["B001"]], 8, explain=True)[0] if record.source == "fill"]
+    assert filled
+    assert all(r.why.terms == {"fill": pytest.approx(np.log(r.score), abs=2e-5)} for r in filled)
+
+
 def test_explaining_changes_no_list():
     recommender = make_recommender(2, 5, retrieval={"num_beams": 2})
     plain, explained = _listed(recommender), _listed(recommender, explain=True)

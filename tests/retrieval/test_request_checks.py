@@ -38,7 +38,9 @@ def test_another_policy_for_unknown_items_is_refused():
         check_unknown("raise")
 
 
-@pytest.mark.parametrize("wrong", [5, [5], [[1, 2], [3]], [[1]], [[1, 2], [float("nan"), 4]], [["1", "2"], [3, 4]]])
+@pytest.mark.parametrize(
+    "wrong", [5, [5], [[1, 2], [3]], [[1]], [[1, 2], [float("nan"), 4]], [["1", "2"], [3, 4]], [[1, 2], [10**18, 4]], [[1, 2], [1e30, 4]]]
+)
 def test_timestamps_that_do_not_pair_with_the_items_are_refused(wrong):
     with pytest.raises(DataError, match="timestamps"):
         check_timestamps(wrong, [["a", "b"], ["c", "d"]])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from baselines.slow_counts import transition_counts
 from cobrarec.data.interactions import Histories
-from cobrarec.retrieval import transition_memory
 from cobrarec.retrieval.transition_memory import TransitionMemory, recent_items
+from cobrarec.semantic_ids import collaborative
 
 NUM_ITEMS = 9
 LISTS = st.lists(st.lists(st.integers(0, NUM_ITEMS - 1), max_size=9), min_size=1, max_size=6)
@@ -46,7 +46,7 @@ def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     generator = np.random.default_rng(2)
     histories = Histories.from_lists([generator.integers(0, NUM_ITEMS, generator.integers(0, 9)) for _ in range(40)])
     whole = TransitionMemory.fit(histories, NUM_ITEMS)
-    monkeypatch.setattr(transition_memory, "_PAIRS_PER_PART", 13)
+    monkeypatch.setattr(collaborative, "_PAIRS_PER_PART", 13)
     np.testing.assert_array_equal(TransitionMemory.fit(histories, NUM_ITEMS).counts.toarray(), whole.counts.toarray())
 
 

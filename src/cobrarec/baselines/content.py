@@ -97,7 +97,7 @@ class ContentNeighbors:
         return max(1, min(_MAX_USERS_PER_CHUNK, _NUMBERS_PER_CHUNK // len(self.unit)))
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
-        """Ranked lists of one chunk of users, once per direct weight."""
+        """Ranked lists of one chunk of users, once per pair of weights."""
         ranked = scored_lists(self._log_scores(histories, request), request, self.tie_ranks, "content")
         if ranked.explanations is not None:
             listed = ranked.rows >= 0

@@ -60,7 +60,7 @@ class Popularity:
         return 1024
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
-        """Ranked lists of one chunk of users, once per direct weight."""
+        """Ranked lists of one chunk of users, once per pair of weights."""
         return [self.popular.lists(histories, request, self.config.include_history)] * len(request.weights)
 
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

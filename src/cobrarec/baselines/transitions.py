@@ -91,7 +91,7 @@ class TransitionCounts:
         return max(1, min(_MAX_USERS_PER_CHUNK, _SCORES_PER_CHUNK // max(1, self.memory.most_scored)))
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
-        """Ranked lists of one chunk of users, once per direct weight."""
+        """Ranked lists of one chunk of users, once per pair of weights."""
         scores = self.memory.scores(histories)
         if not self.config.include_history:
             scores = without_history(scores, histories)

@@ -86,7 +86,7 @@ class Sampling:
 
     semantic_ids: SemanticIds
     whole_catalog: bool
-    """Encode every item; nothing is drawn."""
+    """Encode every item, so that draws add none; those of `num_uniform` say which of them are negatives."""
     num_uniform: int = 0
     """Items drawn uniformly from the catalog, beside those of the batch."""
     num_in_bucket: int = 0

@@ -1,7 +1,7 @@
 """`SemanticIds` as tensors that follow the model from device to device."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -30,9 +30,12 @@ class IdTables(nn.Module):
         for level in range(self.num_levels):
             self._keep(f"child_{level}", semantic_ids.child[level])
             self._keep(f"parent_{level}", semantic_ids.parent[level])
+            self._keep(f"last_code_{level}", semantic_ids.last_code[level])
         for level in range(self.num_levels + 1):
             self._keep(f"prefix_of_id_{level}", semantic_ids.prefix_of_id(level))
         self.num_prefixes = tuple(len(semantic_ids.child[level]) for level in range(self.num_levels)) + (self.num_ids,)
+        for level, sizes in enumerate(self.sizes_of(torch.ones(self.num_items, dtype=torch.bool))):
+            self._keep(f"size_{level}", sizes)
 
     def _keep(self, name: str, array: object) -> None:
         self.register_buffer(name, torch.as_tensor(array, dtype=torch.int64), persistent=False)
@@ -44,6 +47,22 @@ class IdTables(nn.Module):
     def parent(self, level: int) -> Int[Tensor, " prefixes"]:
         """Prefix of `level` above each prefix of `level` + 1."""
         return self.get_buffer(f"parent_{level}")
+
+    def last_code(self, level: int) -> Int[Tensor, " prefixes"]:
+        """Last code of each prefix of `level` + 1."""
+        return self.get_buffer(f"last_code_{level}")
+
+    @property
+    def sizes(self) -> list[Int[Tensor, " prefixes"]]:
+        """Items below each prefix of `level` + 1, per level."""
+        return [self.get_buffer(f"size_{level}") for level in range(self.num_levels)]
+
+    def sizes_of(self, kept: Bool[Tensor, " num_items"]) -> list[Int[Tensor, " prefixes"]]:
+        """`sizes`, where only the kept items count."""
+        rows = kept.nonzero().squeeze(1)
+        return [
+            torch.bincount(self.prefix_of_rows(level + 1, rows), minlength=self.num_prefixes[level + 1]) for level in range(self.num_levels)
+        ]
 
     def prefix_of_rows(self, level: int, rows: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
         """Prefix of `level` that the items `rows` lie below."""

@@ -34,6 +34,8 @@ class ItemTokenizer:
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
+        tokenizer.no_padding()  # a pretrained one brings lengths of its own
+        tokenizer.no_truncation()
 
     @classmethod
     def fit(cls, texts: Sequence[str], config: TextEncoderConfig) -> "ItemTokenizer":

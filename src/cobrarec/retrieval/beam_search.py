@@ -5,17 +5,14 @@ those whose items are all in the history. What is cut off never changes the log-
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cobrarec.model.cobra import Cobra, HistoryStates
+from cobrarec.model.id_tables import IdTables
 from cobrarec.retrieval.ordering import order_keys
-from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
 @dataclass(frozen=True)
@@ -30,36 +27,12 @@ class Beams:
     states: Float[Tensor, "batch beams dim"]
 
 
-class PrefixTables:
-    """The prefix tables of `SemanticIds` as tensors. Index l of each list is a level; prefixes "below" it have l + 1 codes."""
-
-    def __init__(self, semantic_ids: SemanticIds, device: torch.device) -> None:
-        def tensor(array: npt.NDArray[np.integer[Any]]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(device)
-
-        levels = range(semantic_ids.num_levels)
-        self.num_ids = semantic_ids.num_ids
-        self.num_levels = semantic_ids.num_levels
-        self.child = [tensor(semantic_ids.child[level]) for level in levels]
-        self.parent = [tensor(semantic_ids.parent[level]) for level in levels]
-        self.last_code = [tensor(semantic_ids.last_code[level]) for level in levels]
-        self.id_of_row = tensor(semantic_ids.id_of_row)
-        self.prefix_of_row = [tensor(semantic_ids.prefix_of_id(level + 1)[semantic_ids.id_of_row]) for level in levels]
-        self.sizes = self.count(torch.ones_like(self.id_of_row, dtype=torch.bool))
-
-    def count(self, kept: Bool[Tensor, " num_items"]) -> list[Tensor]:
-        """Kept items below each prefix, per level."""
-        return [
-            torch.bincount(prefixes[kept], minlength=len(parent)) for prefixes, parent in zip(self.prefix_of_row, self.parent, strict=True)
-        ]
-
-
 class AllowedItems:
     """What the filters of a request leave: a mask over the catalog and, per level, how many items it leaves below each prefix."""
 
-    def __init__(self, rows: Bool[Tensor, " num_items"], tables: PrefixTables) -> None:
+    def __init__(self, rows: Bool[Tensor, " num_items"], tables: IdTables) -> None:
         self.rows = rows
-        self.sizes = tables.count(rows)
+        self.sizes = tables.sizes_of(rows)
         self.num_items = int(rows.sum())
 
 
@@ -73,7 +46,7 @@ class Pruning:
 
 
 def prune(
-    tables: PrefixTables,
+    tables: IdTables,
     removed_users: Int[Tensor, " num_removed"],
     removed_rows: Int[Tensor, " num_removed"],
     allowed: AllowedItems | None = None,
@@ -81,7 +54,7 @@ def prune(
     """Close the prefixes without an allowed item outside the user's history.
 
     Args:
-        tables: the prefix tables.
+        tables: those of the model.
         removed_users: user (place in the batch) of each removed item; no (user, row) twice.
         removed_rows: its row.
         allowed: what filters leave.
@@ -91,7 +64,7 @@ def prune(
         removed_users, removed_rows = removed_users[inside], removed_rows[inside]
     users, prefixes = [], []
     for level, size in enumerate(tables.sizes if allowed is None else allowed.sizes):
-        keys, counts = torch.unique(removed_users * len(size) + tables.prefix_of_row[level][removed_rows], return_counts=True)
+        keys, counts = torch.unique(removed_users * len(size) + tables.prefix_of_rows(level + 1, removed_rows), return_counts=True)
         keys = keys[counts == size[keys % len(size)]]
         users.append(keys // len(size))
         prefixes.append(keys % len(size))
@@ -101,7 +74,7 @@ def prune(
 def beam_search(
     model: Cobra,
     history: HistoryStates,
-    tables: PrefixTables,
+    tables: IdTables,
     num_beams: int,
     mass: tuple[Tensor | None, ...] | None = None,
     pruning: Pruning | None = None,
@@ -111,7 +84,7 @@ def beam_search(
     Args:
         model: in eval mode.
         history: encoded histories; their key/value cache is shared by the beams.
-        tables: the prefix tables.
+        tables: those of the model.
         num_beams: M. Ties in phi (rounded to 1e-5) go to the lower prefix.
         mass: per level, the log of the summed direct scores below each prefix, where the model uses it.
         pruning: what must not be entered.
@@ -124,12 +97,12 @@ def beam_search(
     for level in range(tables.num_levels):
         logits = model.code_logits(level, states, prefixes, mass)
         totals = log_probs[..., None] + torch.log_softmax(logits, -1)
-        children = tables.child[level][prefixes]
+        children = tables.child(level)[prefixes]
         totals = totals.masked_fill(children < 0, -torch.inf)
         if pruning is not None:
             _close(totals, prefixes, torch.isfinite(log_probs), tables, level, pruning)
-        width = min(num_beams, len(tables.parent[level]))
-        log_probs, prefixes, beam, code = _best(totals, children, width, len(tables.parent[level]))
+        width = min(num_beams, tables.num_prefixes[level + 1])
+        log_probs, prefixes, beam, code = _best(totals, children, width, tables.num_prefixes[level + 1])
         if level > 0:
             cache.select(beam)
         states = model.append_code(history, cache, level, code)
@@ -141,24 +114,24 @@ def _close(
     totals: Float[Tensor, "batch beams codes"],
     prefixes: Int[Tensor, "batch beams"],
     live: Bool[Tensor, "batch beams"],
-    tables: PrefixTables,
+    tables: IdTables,
     level: int,
     pruning: Pruning,
 ) -> None:
     """Set the entries of closed children to -inf, in place. Closed (user, prefix) pairs are looked up among the beams, not the reverse."""
     if pruning.sizes is not None:
-        children = tables.child[level][prefixes]
+        children = tables.child(level)[prefixes]
         totals.masked_fill_((children >= 0) & (pruning.sizes[level][children.clamp(min=0)] == 0), -torch.inf)
     users, closed = pruning.closed_users[level], pruning.closed_prefixes[level]
     if len(users) == 0:
         return
-    num_parents = len(tables.child[level])
+    num_parents = tables.num_prefixes[level]
     owner = torch.arange(len(prefixes), device=prefixes.device)[:, None] * num_parents
     keys, order = torch.sort((owner + prefixes).masked_fill(~live, -1).view(-1))
-    wanted = users * num_parents + tables.parent[level][closed]
+    wanted = users * num_parents + tables.parent(level)[closed]
     place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
     hit = keys[place] == wanted
-    totals.view(-1, totals.shape[-1])[order[place[hit]], tables.last_code[level][closed[hit]]] = -torch.inf
+    totals.view(-1, totals.shape[-1])[order[place[hit]], tables.last_code(level)[closed[hit]]] = -torch.inf
 
 
 def _best(

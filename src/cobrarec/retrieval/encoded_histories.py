@@ -10,7 +10,7 @@ from torch import Tensor
 from cobrarec.data.interactions import Histories
 from cobrarec.model.batch import collate
 from cobrarec.model.cobra import Cobra, HistoryStates, ItemVectors
-from cobrarec.retrieval.beam_search import PrefixTables
+from cobrarec.model.id_tables import IdTables
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RemovedItems:
         kept = number[self.users] >= 0
         return RemovedItems(number[self.users[kept]], self.rows[kept])
 
-    def pairs(self, ids: Int[Tensor, "batch beams"], tables: PrefixTables) -> tuple[Tensor, Tensor]:
+    def pairs(self, ids: Int[Tensor, "batch beams"], tables: IdTables) -> tuple[Tensor, Tensor]:
         """Where removed items lie among the users' beams: (pair = user * beams + beam, row) of those that some beam holds."""
         owner = torch.arange(len(ids), device=ids.device)[:, None] * tables.num_ids
         keys, order = torch.sort(torch.where(ids >= 0, owner + ids, -1).view(-1))

@@ -4,7 +4,7 @@ log score = (1 - w) * log Phi + w * log p_direct + m * log(1 + 10 * count), w = 
 the cascade, the log-probability that the direct query gives the item over the catalog less the history, and the transition memory.
 Catalogs above `exact_catalog_limit` are not scanned: there the direct query scores the items of the beams alone, and its denominator comes
 from the centroids (history included) or, where the model keeps none, is left out, which shifts all of a user's log scores alike. The
-memory too scores the items of the beams alone.
+memory scores the items of the beams alone in every catalog.
 """
 
 import copy
@@ -21,7 +21,7 @@ from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.model.cobra import Cobra, ItemVectors
 from cobrarec.retrieval.beam_fusion import FusionSettings, Normalizers, beam_normalizers, fuse
-from cobrarec.retrieval.beam_search import AllowedItems, Beams, PrefixTables, beam_search, prune
+from cobrarec.retrieval.beam_search import AllowedItems, Beams, beam_search, prune
 from cobrarec.retrieval.encoded_histories import EncodedHistories, RemovedItems, encode_histories, log_softmax_without
 from cobrarec.retrieval.found import Found
 from cobrarec.retrieval.generating import generating
@@ -62,7 +62,7 @@ class ListSearch:
         device = items.vectors.device
         self.model, self.items, self.semantic_ids, self.config, self.memory = model, items, semantic_ids, config, memory
         self.device = device
-        self.tables = PrefixTables(semantic_ids, device)
+        self.tables = model.tables
         self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
         self.num_items = semantic_ids.num_items
         self.codebook_size = semantic_ids.codebook_size
@@ -295,18 +295,19 @@ class ListSearch:
                 log_scores.masked_fill_(~request.allowed.rows, -torch.inf)
             rows = torch.arange(self.num_items, device=self.device).expand_as(log_scores)
             keys, rows = torch.topk(order_keys(log_scores, rows, self.tie_ranks), min(request.k, self.num_items), dim=1)
-            more = self._filling(keys, rows, queries if request.explain else None)
+            more = self._filling(keys, rows, queries, request.explain)
             ranked.append(part, more)
 
-    def _filling(self, keys: Int[Tensor, "chosen k"], rows: Int[Tensor, "chosen k"], queries: Tensor | None) -> RankedLists:
-        """Lists of filled items; with `queries` their explanations too."""
+    def _filling(self, keys: Int[Tensor, "chosen k"], rows: Int[Tensor, "chosen k"], queries: Tensor | None, explain: bool) -> RankedLists:
+        """Lists of filled items; where asked for with explanations, which have cosines if there are `queries`."""
         chosen, k = keys.shape
-        more = RankedLists.empty(chosen, k, None if queries is None else Explanations.empty(chosen, k, TERMS))
+        more = RankedLists.empty(chosen, k, Explanations.empty(chosen, k, TERMS) if explain else None)
         more.rows[:] = rows.masked_fill(keys < 0, -1).cpu().numpy()
         more.log_scores[:] = log_scores_of_keys(keys, self.num_items).cpu().numpy()
         more.sources[:] = np.where(more.rows >= 0, FILL, -1)
-        if queries is not None and more.explanations is not None:
-            more.explanations.cosines[:] = (queries[:, None] * self.items.unit[rows]).sum(-1).cpu().numpy()
+        if more.explanations is not None:
+            if queries is not None:
+                more.explanations.cosines[:] = (queries[:, None] * self.items.unit[rows]).sum(-1).cpu().numpy()
             more.explanations.terms["fill"][:] = more.log_scores
         return more
 

@@ -12,7 +12,7 @@ from cobrarec.retrieval.recommendations import RankedLists
 def rank_all(
     engine: ListEngine, popular: PopularItems, histories: Histories, request: Request[Mask], progress: Progress | None = None
 ) -> list[RankedLists]:
-    """Lists of all users in the order of `histories`, one set per direct weight; chunks hold users of similar history length."""
+    """Lists of all users in the order of `histories`, one set per pair of weights; chunks hold users of similar history length."""
     results = [request.empty_lists(histories.num_users) for _ in request.weights]
     empty = np.flatnonzero(histories.lengths == 0)
     if len(empty):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cobrarec.data.catalog import UnknownPolicy
+from cobrarec.data.timestamps import LATEST_SECOND
 from cobrarec.errors import DataError
 
 
@@ -41,7 +42,7 @@ def check_timestamps(timestamps: Any, histories: list[Any]) -> list[list[int]]:
     """Seconds since 1970 of every item of `histories`.
 
     Raises:
-        DataError: anything but one whole number per item.
+        DataError: anything but one time per item, or times that are no seconds of the years that tables may have.
     """
     try:
         times = [list(seconds) for seconds in timestamps]
@@ -52,8 +53,8 @@ def check_timestamps(timestamps: Any, histories: list[Any]) -> list[list[int]]:
         raise DataError(f"The timestamps have lengths {lengths[:5]} where the histories have {expected[:5]}. Give one time per item.")
     for seconds in times:
         for value in seconds:
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
-                raise DataError(f"The timestamps hold {value!r}, expected seconds since 1970.")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(float(value)) <= LATEST_SECOND:
+                raise DataError(f"The timestamps hold {value!r}, expected seconds since 1970 (not milliseconds), such as 1764201600.")
     return [[int(value) for value in seconds] for seconds in times]
 
 

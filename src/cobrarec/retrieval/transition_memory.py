@@ -5,7 +5,6 @@ score(b) = sum over the last n items a of the history of count(a, b) / (places o
 """
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cobrarec.data.interactions import Histories
-from cobrarec.semantic_ids.collaborative import transitions
+from cobrarec.semantic_ids.collaborative import transition_counts
 
 COUNT_SCALE = 10.0
 """A fused log score gains log(1 + this x the counted score)."""
-_PAIRS_PER_PART = 20_000_000  # transitions counted at once: about 500 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class TransitionMemory:
         """Count the transitions of `train`, the only thing that is counted, in a catalog of `num_items`."""
         counts = sparse.csr_array((num_items, num_items))
         for distance in range(1, window + 1):
-            counts = counts + _pairs_at(train, num_items, distance) / distance
+            counts = counts + transition_counts(train, num_items, distance) / distance
         if reverse:
             counts = counts + reverse * counts.T
         return cls(sparse.csr_array(counts), window, last, reverse)
@@ -111,15 +109,3 @@ def recent_items(histories: Histories, last: int) -> tuple[npt.NDArray[np.int64]
     recent = histories.last(last)
     users = recent.users()
     return users, recent.rows[recent.places()], np.searchsorted(users, users, side="right") - np.arange(len(users))
-
-
-def _pairs_at(train: Histories, num_items: int, distance: int) -> sparse.csr_array:
-    """How often each item stood `distance` places after each other one, `[num_items, num_items]`."""
-    total = sparse.csr_array((num_items, num_items))
-    ends = np.cumsum(train.lengths)
-    cuts = np.searchsorted(ends, np.arange(_PAIRS_PER_PART, train.num_interactions, _PAIRS_PER_PART))
-    edges = np.unique(np.concatenate([[0], cuts, [train.num_users]]))
-    for start, stop in itertools.pairwise(edges):
-        pairs = transitions(train.select(np.arange(start, stop)), distance)
-        total = total + sparse.csr_array((np.ones(len(pairs[0])), pairs), shape=(num_items, num_items))
-    return total
