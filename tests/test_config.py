@@ -122,6 +122,7 @@ def test_a_configuration_cannot_be_changed_in_place():
     [
         (lambda: Config(modle={}), "`modle` in Config; the nearest known one is `model`"),
         (lambda: Config(model={"dims": 3}), "`model.dims` in Config; the nearest known one is `model.dim`"),
+        (lambda: RunOptions(seed=2**32), "seed"),
         (lambda: RunOptions(sed=1), "`sed` in RunOptions; the nearest known one is `seed`"),
         (lambda: RunOptions(device="tpu"), "`device` in RunOptions is 'tpu', expected one of 'auto', 'cpu' or 'cuda'"),
         (lambda: RunOptions(time_limit=-1), "`time_limit` in RunOptions is -1, expected more than 0"),

@@ -300,7 +300,7 @@ class Config(Section):
 class RunOptions(Section):
     """Where and how long to work; never part of the model."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of every random choice."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""

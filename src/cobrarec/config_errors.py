@@ -21,7 +21,7 @@ EXPECTED = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
     "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than_equal": "at most {le}",
     "too_short": "at least {min_length} of them",
     "too_long": "at most {max_length} of them",
     "missing": "one more value",

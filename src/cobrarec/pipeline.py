@@ -70,7 +70,7 @@ def fit(
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
             if prepared.config.ranker == "cobra":
-                identified = semantic_ids_step(prepared, progress, options.embedding_cache)
+                identified = semantic_ids_step(prepared, progress, options.embedding_cache, options.device)
                 _train(prepared, identified, _with_time_left(options, start), progress)
             else:
                 _train_baseline(prepared, options, progress)
@@ -137,7 +137,7 @@ def train(run_folder: Path | str, options: RunOptions | None = None, progress: P
         if prepared.config.ranker != "cobra":
             return _train_baseline(prepared, options, progress)
         run.require("semantic_ids", f"cobrarec semantic-ids --run {run.path}")
-        return _train(prepared, semantic_ids_step(prepared, progress), options, progress)
+        return _train(prepared, semantic_ids_step(prepared, progress, device=options.device), options, progress)
 
 
 def evaluate(

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from cobrarec.errors import ConfigError
-from cobrarec.semantic_ids.encoder_pooling import Pooling
+from cobrarec.semantic_ids.encoder_pooling import Pooling, Projection
 
 STATES = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
 MASK = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
@@ -32,8 +32,13 @@ def test_an_encoder_without_files_of_its_own_is_mean_pooled(tmp_path) -> None:
 def test_the_mean_takes_token_weights() -> None:
     weights = torch.tensor([[0.5, 0.0, 9.0, 9.0], [1.0, 2.0, 0.0, 0.0]])
     pooled = Pooling("mean").apply(STATES, MASK, weights)
-    assert torch.allclose(pooled[0], 0.5 * STATES[0, 0] / 2)
-    assert torch.allclose(pooled[1], (STATES[1, 0] + 2 * STATES[1, 1]) / 4)
+    assert torch.allclose(pooled[0], STATES[0, 0])
+    assert torch.allclose(pooled[1], (STATES[1, 0] + 2 * STATES[1, 1]) / 3)
+
+
+def test_the_weights_of_a_mean_say_nothing_about_its_length() -> None:
+    pooling = Pooling("mean", (Projection(torch.ones(2, 3), torch.tensor([0.0, 1.0]), tanh=True),))
+    assert torch.allclose(pooling.apply(STATES, MASK, 0.1 * ONES), pooling.apply(STATES, MASK, ONES))
 
 
 @pytest.mark.parametrize(

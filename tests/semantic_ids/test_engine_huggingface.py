@@ -60,6 +60,21 @@ def fit(folder: Path, sif: bool = False) -> tuple[HuggingFaceEngine, np.ndarray]
     return HuggingFaceEngine.fit_encode(str(folder), TEXTS, TextConfig(sif=sif, hf_max_tokens=16), Silent())
 
 
+def test_no_more_tokens_are_read_than_the_encoder_has_positions_for(bert) -> None:
+    long = [" ".join(TEXTS[:20])]
+    most = HuggingFaceEngine.fit_encode(str(bert), long, TextConfig(sif=False, hf_max_tokens=4096), Silent())[1]
+    assert np.array_equal(most, HuggingFaceEngine.fit_encode(str(bert), long, TextConfig(sif=False, hf_max_tokens=32), Silent())[1])
+
+
+def test_weights_of_half_precision_compute_in_single_precision(bert, tmp_path) -> None:
+    rounded = transformers.BertModel.from_pretrained(bert).half()
+    rounded.save_pretrained(tmp_path / "half")
+    rounded.float().save_pretrained(tmp_path / "single")
+    for folder in ("half", "single"):
+        write_tokenizer(tmp_path / folder)
+    assert np.array_equal(fit(tmp_path / "half")[1], fit(tmp_path / "single")[1])
+
+
 def slow_mean(folder: Path, text: str, model_class: type) -> np.ndarray:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = model_class.from_pretrained(folder).eval()

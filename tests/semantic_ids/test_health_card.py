@@ -67,6 +67,13 @@ def test_one_id_with_more_than_a_fifth_of_over_100_items_has_collapsed(num_items
     assert bool(card(codes, num_items).collapse_reasons) == collapsed
 
 
+@pytest.mark.parametrize(("crowd", "collapsed"), [(75, False), (76, True)])
+def test_where_few_ids_were_asked_for_one_may_hold_twice_the_mean(crowd: int, collapsed: bool) -> None:
+    codes = np.arange(150, dtype=np.int32)[:, None] % 4
+    codes[:, 0][np.argsort(codes[:, 0], kind="stable")[:crowd]] = 0
+    assert bool(card(codes, 4).collapse_reasons) == collapsed
+
+
 def test_items_that_nothing_tells_apart_may_share_an_id() -> None:
     codes = np.arange(200, dtype=np.int32)[:, None]
     codes[:90] = 0

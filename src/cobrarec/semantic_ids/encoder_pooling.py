@@ -67,7 +67,7 @@ class Pooling:
         mask: Int[Tensor, "texts tokens"],
         weights: Float[Tensor, "texts tokens"],
     ) -> Float[Tensor, "texts dim"]:
-        """Pool token states, padded on the right (`mask` 0). `weights` enter the mean alone; only its direction matters later."""
+        """Pool token states, padded on the right (`mask` 0). `weights` enter the mean alone."""
         if self.mode == "cls":
             pooled = states[:, 0]
         elif self.mode == "lasttoken":
@@ -76,7 +76,7 @@ class Pooling:
             pooled = states.masked_fill(mask[..., None] == 0, -torch.inf).amax(1)
         else:
             weighted = weights * mask
-            pooled = (states * weighted[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            pooled = (states * weighted[..., None]).sum(1) / weighted.sum(1, keepdim=True).clamp(min=1e-12)
         for projection in self.projections:
             pooled = torch.nn.functional.linear(pooled, projection.weight, projection.bias)
             pooled = pooled.tanh() if projection.tanh else pooled

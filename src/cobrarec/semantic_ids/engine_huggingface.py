@@ -33,7 +33,7 @@ class HuggingFaceEngine:
 
         Args:
             name: a folder, or a name on the Hugging Face hub (taken from the local cache, downloaded where it is not there).
-            max_tokens: tokens of a text that are read, special ones included.
+            max_tokens: tokens of a text that are read, special ones included; fewer where the encoder can read no more.
             sif: fitted weights; None pools plainly.
 
         Raises:
@@ -42,13 +42,15 @@ class HuggingFaceEngine:
         """
         self.transformers = _transformers()
         self.name = name
-        self.max_tokens = max_tokens
         self.folder = find_folder(name)
         self.pooling = Pooling.of(self.folder)
         self.tokenizer = self.transformers.AutoTokenizer.from_pretrained(str(self.folder), local_files_only=True)
         self.config = self.transformers.AutoConfig.from_pretrained(str(self.folder), local_files_only=True)
+        num_positions = getattr(self.config.get_text_config(), "max_position_embeddings", max_tokens)
+        self.max_tokens = min(max_tokens, self.tokenizer.model_max_length, num_positions)
         vocabulary_size = max(len(self.tokenizer), self.config.get_text_config().vocab_size)
         self.sif = sif or Sif.off(vocabulary_size, self.dim)
+        self.device = "cpu"  # as torch names it
         self._model: Any = None
 
     @property
@@ -68,10 +70,11 @@ class HuggingFaceEngine:
 
     @classmethod
     def fit_encode(
-        cls, name: str, texts: Sequence[str], config: TextConfig, progress: Progress
+        cls, name: str, texts: Sequence[str], config: TextConfig, progress: Progress, device: str = "cpu"
     ) -> tuple["HuggingFaceEngine", npt.NDArray[np.float32]]:
         """Fit the SIF weights on the catalog's texts; returns the engine and the unit-length embeddings `[num_texts, dim]`."""
         engine = cls(name, config.hf_max_tokens)
+        engine.device = device
         tokens, inverse = engine._tokenize(texts)
         if config.sif and tokens:
             occurrences = np.repeat(np.arange(len(tokens)), [len(t) for t in tokens])
@@ -123,22 +126,23 @@ class HuggingFaceEngine:
 
         vectors = np.zeros((len(tokens), self.dim), np.float32)
         order = np.argsort([-len(t) for t in tokens], kind="stable")
-        weights = torch.from_numpy(self.sif.token_weights)
+        weights = torch.from_numpy(self.sif.token_weights).to(self.device)
         pad = self.tokenizer.pad_token_id or 0
         with torch.inference_mode():
             for start in progress.track(range(0, len(tokens), TEXTS_PER_BATCH), f"text embeddings ({self.name})"):
                 places = order[start : start + TEXTS_PER_BATCH]
                 width = max(len(tokens[place]) for place in places)
-                ids = torch.tensor([tokens[place] + [pad] * (width - len(tokens[place])) for place in places])
-                mask = torch.tensor([[1] * len(tokens[place]) + [0] * (width - len(tokens[place])) for place in places])
+                ids = torch.tensor([tokens[place] + [pad] * (width - len(tokens[place])) for place in places]).to(self.device)
+                mask = torch.tensor([[1] * len(tokens[place]) + [0] * (width - len(tokens[place])) for place in places]).to(self.device)
                 states = self._encoder()(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-                vectors[places] = self.pooling.apply(states, mask, weights[ids]).numpy()
+                vectors[places] = self.pooling.apply(states, mask, weights[ids]).cpu().numpy()
         return vectors
 
     def _encoder(self) -> Any:
         if self._model is None:
             kind = self.transformers.AutoModelForTextEncoding if self.config.is_encoder_decoder else self.transformers.AutoModel
-            self._model = kind.from_pretrained(str(self.folder), local_files_only=True, use_safetensors=True).eval()
+            self._model = kind.from_pretrained(str(self.folder), local_files_only=True, use_safetensors=True, dtype="float32").eval()
+            self._model.to(self.device)
         return self._model
 
 

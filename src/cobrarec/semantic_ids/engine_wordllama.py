@@ -53,8 +53,10 @@ class WordllamaEngine:
         if config.sif:
             total = np.asarray(counts.sum(axis=0)).ravel().astype(np.int64)
             engine.sif = Sif(token_weights(total), engine.sif.components)
-            engine.sif = engine.sif.with_components_of(engine._weighted_means(counts))
-        return engine, engine.sif.finish(engine._weighted_means(counts))
+        means = engine._weighted_means(counts)
+        if config.sif:
+            engine.sif = engine.sif.with_components_of(means)
+        return engine, engine.sif.finish(means)
 
     def encode(self, texts: Sequence[str], progress: Progress) -> npt.NDArray[np.float32]:
         """Unit-length embeddings `[num_texts, 256]`; zeros for an empty text."""

@@ -110,9 +110,9 @@ class HealthCard:
             if used < MIN_USED_SHARE * possible
         ]
         share = self.largest_told_bucket / self.num_items
-        if self.num_items > MIN_ITEMS_FOR_BUCKET_RULE and share > MAX_BUCKET_SHARE:
-            crowd = f"{self.largest_told_bucket:,} of {self.num_items:,} items"
-            reasons.append(f"one ID holds {crowd} ({share:.0%}, more than {MAX_BUCKET_SHARE:.0%})")
+        most = max(MAX_BUCKET_SHARE, 2 / self.codebook_size**self.num_levels)  # twice the mean, where few IDs were asked for
+        if self.num_items > MIN_ITEMS_FOR_BUCKET_RULE and share > most:
+            reasons.append(f"one ID holds {self.largest_told_bucket:,} of {self.num_items:,} items ({share:.0%}, more than {most:.0%})")
         return tuple(reasons)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,8 +152,8 @@ def check_collapse(card: HealthCard, allow: bool) -> None:
     """
     if card.collapse_reasons and not allow:
         raise CollapseError(
-            f"The semantic IDs collapsed: {'; '.join(card.collapse_reasons)}. Give the items texts that differ, take fewer codes "
-            "(--semantic-ids.codebook-size, --semantic-ids.num-levels) or another quantizer (--semantic-ids.quantizer), "
+            f"The semantic IDs collapsed: {'; '.join(card.collapse_reasons)}. Give the items texts that differ, take another "
+            "number of codes (--semantic-ids.codebook-size, --semantic-ids.num-levels) or another quantizer (--semantic-ids.quantizer), "
             "or go on regardless with --allow-collapse."
         )
 

@@ -42,7 +42,8 @@ class RidgeRegression:
         x_mean, y_mean = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
         inputs, targets = x - x_mean, y - y_mean
         eigenvalues, directions = np.linalg.eigh(inputs.T @ inputs)
-        scores, products = inputs @ directions, (inputs @ directions).T @ targets
+        scores = inputs @ directions
+        products = scores.T @ targets
         best_error, best_weight, best_left_out = np.inf, np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape)
         for strength in STRENGTHS:
             shrunk = 1 / (np.maximum(eigenvalues, 0) + strength * max(float(eigenvalues.mean()), 1e-12))

@@ -61,7 +61,7 @@ class TextEmbedder:
 
     @classmethod
     def fit_encode(
-        cls, texts: Sequence[str], config: TextConfig, progress: Progress | None = None
+        cls, texts: Sequence[str], config: TextConfig, progress: Progress | None = None, device: str = "cpu"
     ) -> tuple["TextEmbedder", npt.NDArray[np.float32]]:
         """Fit, and return the embeddings `[num_texts, dim]` of the same texts too: one pass through the encoder.
 
@@ -69,7 +69,7 @@ class TextEmbedder:
             ConfigError: an unknown engine, or an encoder that is not there.
             MissingExtraError: the engine's library is not installed.
         """
-        fitted = [_fit_engine(name, texts, config, progress or Silent()) for name in config.engines]
+        fitted = [_fit_engine(name, texts, config, progress or Silent(), device) for name in config.engines]
         embedder = cls(config, [engine for engine, _ in fitted])
         return embedder, embedder._join([block for _, block in fitted])
 
@@ -109,7 +109,12 @@ class TextEmbedder:
 
 
 def cached_embeddings(
-    texts: Sequence[str], config: TextConfig, cache_folder: Path, progress: Progress | None = None, shared: Path | None = None
+    texts: Sequence[str],
+    config: TextConfig,
+    cache_folder: Path,
+    progress: Progress | None = None,
+    shared: Path | None = None,
+    device: str = "cpu",
 ) -> tuple[TextEmbedder, npt.NDArray[np.float32]]:
     """The fitted embedder and the embeddings `[num_texts, dim]`, from a cache where the same texts were embedded before.
 
@@ -121,12 +126,13 @@ def cached_embeddings(
         cache_folder: where they lie afterwards in any case.
         progress: told how far an engine is.
         shared: a further cache, which other runs look into too.
+        device: where an encoder computes, as torch names it.
     """
     key = _content_key(texts, config)
     folders = [cache_folder, *([] if shared is None else [shared])]
     entries = [_read_entry(folder / key, len(texts)) for folder in folders]
     found = next((entry for entry in entries if entry is not None), None)
-    embedder, embeddings = TextEmbedder.fit_encode(texts, config, progress) if found is None else found
+    embedder, embeddings = TextEmbedder.fit_encode(texts, config, progress, device) if found is None else found
     for folder, entry in zip(folders, entries, strict=True):
         if entry is None:
             _write_entry(folder / key, embedder, embeddings)
@@ -166,10 +172,12 @@ def _engine_class(name: str) -> type[WordllamaEngine] | type[LsaEngine] | type[H
     raise ConfigError(f"Unknown text engine `{name}`; `text.engines` takes `wordllama`, `lsa` and `hf:NAME-OR-FOLDER`.")
 
 
-def _fit_engine(name: str, texts: Sequence[str], config: TextConfig, progress: Progress) -> tuple[TextEngine, npt.NDArray[np.float32]]:
+def _fit_engine(
+    name: str, texts: Sequence[str], config: TextConfig, progress: Progress, device: str
+) -> tuple[TextEngine, npt.NDArray[np.float32]]:
     kind = _engine_class(name)
     if kind is HuggingFaceEngine:
-        return HuggingFaceEngine.fit_encode(name.removeprefix("hf:"), texts, config, progress)
+        return HuggingFaceEngine.fit_encode(name.removeprefix("hf:"), texts, config, progress, device)
     return (WordllamaEngine if kind is WordllamaEngine else LsaEngine).fit_encode(texts, config, progress)
 
 

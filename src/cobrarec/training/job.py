@@ -60,8 +60,10 @@ def resolve_device(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here.
 
     Raises:
-        ConfigError: `cuda` without a GPU.
+        ConfigError: `cuda` without a GPU, or another word.
     """
+    if name.split(":")[0] not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"The device is {name!r}, expected auto, cpu or cuda.")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"Device {name} was asked for, but this machine or this build of torch has no GPU. Use --device auto or cpu.")
     if name == "auto":
