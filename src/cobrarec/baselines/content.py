@@ -16,16 +16,16 @@ from scipy import sparse
 from torch import Tensor
 
 from cobrarec.baselines.choice import best_ranker
+from cobrarec.baselines.untrained import UntrainedRanker
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
 from cobrarec.retrieval.item_index import nearest_in_history
-from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
+from cobrarec.retrieval.list_engine import Mask, Request
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP, ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
-from cobrarec.retrieval.ranking import rank_all
 from cobrarec.retrieval.recommendations import RankedLists
 from cobrarec.retrieval.scored_lists import scored_lists
 from cobrarec.retrieval.transition_memory import recent_items
@@ -38,22 +38,18 @@ _MAX_USERS_PER_CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ContentNeighbors:
+class ContentNeighbors(UntrainedRanker):
     """Unit text embeddings, and popularity for users and items without text."""
 
     unit: Tensor
     """`[num_items, text_dim]`, float32, each of length 1, or 0 where the text says nothing: such items are no candidates."""
     popular: PopularItems
-    """Fills short lists and gives the items for users without a history."""
     tie_ranks: npt.NDArray[np.int64]
     """`[num_items]`, smaller first among equal scores."""
     last: int = 5
     """History items whose texts are read."""
     config: RetrievalConfig = RetrievalConfig()
 
-    read_settings = LIST_SETTINGS
-    max_history = None
-    weights = FusionWeights()
     score_formula = "(1 + cosine of the item's text embedding with those of the history's last items) / 2"
 
     @classmethod
@@ -74,19 +70,6 @@ class ContentNeighbors:
 
     def __repr__(self) -> str:
         return f"content neighbors, last {self.last}"
-
-    @property
-    def codes(self) -> npt.NDArray[np.int32]:
-        """No semantic IDs, `[num_items, 0]`."""
-        return no_codes(len(self.unit))
-
-    def with_config(self, config: RetrievalConfig) -> "ContentNeighbors":
-        """The same embeddings under other settings."""
-        return dataclasses.replace(self, config=config)
-
-    def with_settings(self, *, include_history: bool) -> "ContentNeighbors":
-        """A copy that keeps or masks the history's items."""
-        return self.with_config(self.config.model_copy(update={"include_history": include_history}))
 
     def with_last(self, last: int) -> "ContentNeighbors":
         """The same embeddings, with another number of last items read."""
@@ -109,10 +92,6 @@ class ContentNeighbors:
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the row of the history with the nearest text, the latest of equals."""
         return nearest_in_history(self.unit, history, listed)
-
-    def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
-        """The k items of the nearest texts, for every history."""
-        return rank_all(self, self.popular, histories, Request(min(k, len(self.unit))), progress)[0]
 
     @cached_property
     def _without_text(self) -> Tensor:

@@ -13,15 +13,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cobrarec.baselines.choice import best_ranker
+from cobrarec.baselines.untrained import UntrainedRanker
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.data.splits import HeldOut
 from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
-from cobrarec.retrieval.list_engine import LIST_SETTINGS, FusionWeights, Mask, Request, no_codes
+from cobrarec.retrieval.list_engine import Mask, Request
 from cobrarec.retrieval.ordering import ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
-from cobrarec.retrieval.ranking import rank_all
 from cobrarec.retrieval.recommendations import RankedLists
 from cobrarec.retrieval.scored_lists import scored_lists
 from cobrarec.retrieval.transition_memory import TransitionMemory
@@ -34,19 +34,15 @@ _MAX_USERS_PER_CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TransitionCounts:
+class TransitionCounts(UntrainedRanker):
     """Weighted item-to-item counts, and popularity for what they leave open."""
 
     memory: TransitionMemory
     popular: PopularItems
-    """Fills short lists and gives the items for users without a history."""
     tie_ranks: npt.NDArray[np.int64]
     """`[num_items]`, smaller first among equal scores."""
     config: RetrievalConfig = RetrievalConfig()
 
-    read_settings = LIST_SETTINGS
-    max_history = None
-    weights = FusionWeights()
     score_formula = "share of the transition counts from the history's last items"
 
     @classmethod
@@ -68,19 +64,6 @@ class TransitionCounts:
 
     def __repr__(self) -> str:
         return f"transition counts, window {self.memory.window}, last {self.memory.last}"
-
-    @property
-    def codes(self) -> npt.NDArray[np.int32]:
-        """No semantic IDs, `[num_items, 0]`."""
-        return no_codes(self.memory.num_items)
-
-    def with_config(self, config: RetrievalConfig) -> "TransitionCounts":
-        """The same counts under other settings."""
-        return dataclasses.replace(self, config=config)
-
-    def with_settings(self, *, include_history: bool) -> "TransitionCounts":
-        """A copy that keeps or masks the history's items."""
-        return self.with_config(self.config.model_copy(update={"include_history": include_history}))
 
     def with_last(self, last: int) -> "TransitionCounts":
         """The same counts, scored by another number of last items."""
@@ -105,10 +88,6 @@ class TransitionCounts:
     def nearest(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each listed row the item of the history that adds most to its score; -1 where none does."""
         return self.memory.best_predecessors(history, listed)
-
-    def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
-        """The k items of highest score, then popular ones, for every history."""
-        return rank_all(self, self.popular, histories, Request(min(k, self.memory.num_items)), progress)[0]
 
 
 def without_history(scores: sparse.csr_array, histories: Histories) -> sparse.csr_array:
