@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from baselines.slow_counts import popular_lists
 from cobrarec.baselines.popularity import Popularity
-from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
-from cobrarec.retrieval.list_engine import ListEngine
 
 NUM_ITEMS = 9
 LISTS = st.lists(st.lists(st.integers(0, NUM_ITEMS - 1), max_size=7), min_size=1, max_size=6)
@@ -39,9 +37,6 @@ def test_a_k_above_the_catalog_gives_shorter_lists() -> None:
     assert ranker.rank(Histories.from_lists([[1]]), 10).rows.tolist() == [[0, 2, -1]]
 
 
-def test_it_is_an_engine_without_codes_whose_settings_are_those_of_all_engines() -> None:
+def test_no_item_of_the_history_is_a_reason() -> None:
     ranker = Popularity.fit(Histories.from_lists([[0, 1, 1]]), 3, TIES[:3])
-    assert isinstance(ranker, ListEngine)
-    assert ranker.codes.shape == (3, 0)
-    assert ranker.with_config(RetrievalConfig(include_history=True)).rank(Histories.from_lists([[1]]), 1).rows.tolist() == [[1]]
     assert ranker.nearest(np.array([1]), np.array([0, 2])).tolist() == [-1, -1]
