@@ -105,7 +105,7 @@ def _values(field: FieldInfo) -> str:
 
 
 def _limited(kind: str, rules: Sequence[Any]) -> str:
-    limits = [f"{SYMBOLS[type(rule)][1]} {getattr(rule, SYMBOLS[type(rule)][0]):g}" for rule in rules if type(rule) in SYMBOLS]
+    limits = [f"{SYMBOLS[type(rule)][1]} {getattr(rule, SYMBOLS[type(rule)][0]):,}" for rule in rules if type(rule) in SYMBOLS]
     return ", ".join([kind, " and ".join(limits)] if limits else [kind])
 
 

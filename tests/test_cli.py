@@ -185,11 +185,12 @@ def test_debug_shows_the_traceback(tmp_path, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_closed_pipe_is_no_fault(run):
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_closed_pipe_is_no_fault(run, form):
     import subprocess
     import sys
 
-    words = [sys.executable, "-m", "cobrarec", "recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--json"]
+    words = [sys.executable, "-m", "cobrarec", "recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], *form]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         error = process.stderr.read()
@@ -215,6 +216,25 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_artifact(tmp_path):
     assert main([*words, "--out", str(killed), "--resume"]) == 0
     assert main([*words, "--out", str(whole)]) == 0
     assert differing(killed, whole) == set()
+
+
+def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "cobrarec", "fit", *write_small(tmp_path), "--out", str(folder), "--training.num-epochs", "500"]
+    with subprocess.Popen([*words, "--training.patience", "0"], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (folder / "checkpoints" / "checkpoint.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        error = process.stderr.read()
+    assert process.returncode == 143
+    assert "Stopped after step" in error
+    assert "--resume" in error
 
 
 def test_unknown_filters_are_counted_or_refused(run, capsys):

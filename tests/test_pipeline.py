@@ -253,6 +253,30 @@ def test_collapse_leaves_nothing_behind_unless_it_is_allowed(tmp_path):
     assert card["collapse_reasons"]
 
 
+def test_the_artifact_of_another_run_is_not_evaluated(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "artifact")
+    pipeline.fit(*small_world(), tmp_path / "all", options=RunOptions(like=fitted))
+    shutil.copytree(tmp_path / "all" / "artifact", tmp_path / "run" / "artifact")
+    with pytest.raises(RunError, match="its split is none, that of the run last-two"):
+        pipeline.evaluate(tmp_path / "run", "test")
+    shutil.rmtree(tmp_path / "run" / "artifact")
+    pipeline.fit(*small_world(num_items=30), tmp_path / "other", {"ranker": "popularity"}, {"seed": 1})
+    shutil.copytree(tmp_path / "other" / "artifact", tmp_path / "run" / "artifact")
+    with pytest.raises(RunError, match="its items are others"):
+        pipeline.evaluate(tmp_path / "run", "test")
+
+
+def test_a_damaged_artifact_is_named_before_anything_is_done_again(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / "run")
+    (tmp_path / "run" / "artifact" / "codes.npy").unlink()
+    with pytest.raises(RunError, match=r"remove .*artifact and go on with --resume"):
+        pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(test=True, resume=True))
+    shutil.rmtree(tmp_path / "run" / "artifact")
+    pipeline.fit(*small_world(), tmp_path / "run", small_config(), RunOptions(test=True, resume=True))
+    assert differing(tmp_path / "run", fitted) == set()
+
+
 def test_split_none_trains_on_everything_as_long_as_the_run_it_is_like(fitted, tmp_path):
     recommender = pipeline.fit(*small_world(), tmp_path / "final", options=RunOptions(like=fitted))
     chosen = json.loads((fitted / "checkpoints" / "choices.json").read_text())

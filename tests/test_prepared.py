@@ -80,6 +80,13 @@ def test_split_none_takes_its_choices_from_the_run_it_is_like(tmp_path):
     assert settled_config(given, RunOptions(like=like.path)).retrieval.direct_weight == 1.0
 
 
+def test_epochs_that_are_given_beside_a_run_to_be_like_are_refused(tmp_path):
+    like = like_run(tmp_path / "like", num_epochs=5, direct_weight=0.25, memory_weight=0.8)
+    given = parse_config({"data": {"split": "none"}, "training": {"num_epochs": 2}})
+    with pytest.raises(ConfigError, match=r"num_epochs` is 2, but .* that run chose, 5"):
+        settled_config(given, RunOptions(like=like.path))
+
+
 def test_split_none_without_a_run_to_be_like_is_refused():
     with pytest.raises(ConfigError, match="--like RUN"):
         settled_config(NONE, RunOptions())

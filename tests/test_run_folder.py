@@ -144,6 +144,8 @@ def test_the_hash_does_not_see_how_the_same_values_are_laid_out(tmp_path):
     [
         (OSError(errno.ENOSPC, "No space left on device", "x"), MachineError),
         (MemoryError(), MachineError),
+        (OSError("239400 requested and 16352 written"), MachineError),
+        (PermissionError(errno.EACCES, "Failed to open local file 'x/y'"), RunError),
         (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), MachineError),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), RunError),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/y"), RunError),
@@ -156,3 +158,13 @@ def test_the_machines_limits_are_told_apart_from_faults(error, kind):
     with pytest.raises(kind) as caught, machine_limits():
         raise error
     assert type(caught.value) is kind
+
+
+def test_a_folder_that_is_none_and_an_artifact_are_told_from_a_run_that_lacks_a_step(tmp_path):
+    with pytest.raises(RunError, match="There is no run folder"):
+        RunFolder(tmp_path / "nowhere").require("prepared", "cobrarec prepare")
+    with pytest.raises(RunError, match="run `cobrarec prepare` first"):
+        RunFolder(tmp_path).require("prepared", "cobrarec prepare")
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match="is an artifact"):
+        RunFolder(tmp_path).require("prepared", "cobrarec prepare")

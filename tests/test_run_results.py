@@ -97,3 +97,15 @@ def test_a_split_without_held_out_users_is_told(run):
     with pytest.raises(RunError, match="holds no valid"):
         held_out_of(bare, "valid")
     assert np.all(held_out_of(prepared, "test").target_rows >= 0)
+
+
+def test_without_ids_no_recall_of_ids_is_told(tmp_path):
+    config = small_config(
+        semantic_ids={"num_levels": 0},
+        model={"direct_query": False, "item_evidence": "off", "dense_skip": False},
+        loss={"dense_negatives": "catalog"},
+        training={"num_epochs": 1},
+    )
+    pipeline.fit(*small_world(), tmp_path / "run", config)
+    shown = pipeline.evaluate(tmp_path / "run")
+    assert not any("id_recall" in name for metrics in shown["valid"].values() for name in metrics)

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cobrarec.artifact import load_artifact
+import numpy as np
+
+from cobrarec.artifact import load_artifact, verify_artifact
 from cobrarec.artifact_manifest import learned_from, write_text
 from cobrarec.baselines.storage import Baseline
 from cobrarec.config import Config, RunOptions, load_config, parse_config
-from cobrarec.errors import DataError, RunError, UserError
+from cobrarec.errors import ArtifactError, DataError, RunError, UserError
 from cobrarec.evaluation.evaluate import Ranker, masking
 from cobrarec.prepared import Prepared, is_refitted, load_prepared, prepare_run
 from cobrarec.progress import Progress, Silent
@@ -42,7 +44,7 @@ def fit(
     interactions: Any,
     out: Path | str,
     config: Config | Mapping[str, Any] | Path | str | None = None,
-    options: RunOptions | None = None,
+    options: RunOptions | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Recommender:
     """Two tables in, a recommender out; everything on the way lies in the folder `out`.
@@ -64,7 +66,8 @@ def fit(
         MachineError: the disk is full or the memory spent.
         Interrupted: Ctrl-C; a checkpoint is on disk.
     """
-    options, progress, run, start = options or RunOptions(), progress or Silent(), RunFolder(out), time.monotonic()
+    options = options if isinstance(options, RunOptions) else RunOptions(**(options or {}))
+    progress, run, start = progress or Silent(), RunFolder(out), time.monotonic()
     with machine_limits(), torch_threads(options.num_threads):
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
@@ -222,6 +225,10 @@ def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress)
 def _as_it_is(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
     """The artifact that is there already; told where the options ask for another one."""
     run = prepared.run
+    try:
+        verify_artifact(run.artifact)
+    except ArtifactError as error:
+        raise RunError(f"{error} To have it made again, remove {run.artifact} and go on with --resume.") from None
     if prepared.split.before_test is not None and is_refitted(run) != options.refit:
         told = learned_from(run.artifact)
         progress.message(f"{run.artifact} has learned from {told} and stays as it is; give another folder for another one.")
@@ -236,14 +243,27 @@ def _rankers(prepared: Prepared, split: str, beside: Mapping[str, Baseline], pro
     """What is measured on a split: the run's own ranker first, and those `beside` it; see `evaluate`."""
     run, own = prepared.run, prepared.config.shown_name
     if not is_refitted(run):
-        return {own: load_artifact(run.artifact), **beside}
+        return {own: _own_artifact(prepared, run.artifact), **beside}
     if split == "test":
         refitted = {name: refit_baseline(name, one, prepared, progress) for name, one in beside.items()}
-        return {own: load_artifact(run.artifact), **refitted}
+        return {own: _own_artifact(prepared, run.artifact), **refitted}
     if not run.chosen.exists():
         told = f"{run.artifact} has learned from the validation interactions, and {run.chosen}, the model before that, is missing"
         raise RunError(f"{told}; metrics on validation would mean nothing. Fit again in another folder.")
-    return {own: load_artifact(run.chosen), **beside}
+    return {own: _own_artifact(prepared, run.chosen), **beside}
+
+
+def _own_artifact(prepared: Prepared, folder: Path) -> Recommender:
+    """The recommender of an artifact of the run; raises RunError where one of another run lies there."""
+    recommender = load_artifact(folder)
+    told = f"{folder} was not made by this run"
+    if recommender.info.split != prepared.split.name:
+        raise RunError(
+            f"{told}: its split is {recommender.info.split}, that of the run {prepared.split.name}; evaluate it where it was made."
+        )
+    if not np.array_equal(recommender.catalog.item_ids, prepared.catalog.item_ids):
+        raise RunError(f"{told}: its items are others than those of the run's tables; evaluate it where it was made.")
+    return recommender
 
 
 def _store_metrics(prepared: Prepared, splits: Sequence[str], progress: Progress) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
         DataError, ConfigError: what was given cannot be used.
         RunError: `run` holds another run, or this one while `options.resume` is off.
     """
-    config = settled_config(config, options)
+    given, config = config, settled_config(config, options)
     if options.like is not None:
-        progress.message(f"Split none: {_settled_words(config)}, as in {options.like}.")
+        progress.message(f"Split none: {_settled_words(given, config)}, as in {options.like}.")
     check_config(config)
     resolve_device(options.device)
     items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
@@ -122,6 +122,12 @@ def settled_config(config: Config, options: RunOptions) -> Config:
     if options.like is None:
         raise ConfigError("Split none holds nothing out that could choose the number of epochs; name a run that did with --like RUN.")
     chosen = choices_of(RunFolder(options.like), config.ranker)
+    epochs, most = config.training.num_epochs, RunFolder(options.like).config().training.num_epochs
+    if epochs is not None and epochs != most:  # what the run `like` was given at most is no wish for as many
+        raise ConfigError(
+            f"`training.num_epochs` is {epochs}, but with --like {options.like} it is what that run chose, {chosen['num_epochs']}; "
+            "leave one of the two away, or name a run of the same model."
+        )
     training = config.training.model_copy(update={"num_epochs": chosen["num_epochs"], "patience": 0})
     open_weights = [name for name in ("direct_weight", "memory_weight") if getattr(config.retrieval, name) is None]
     retrieval = config.retrieval.model_copy(update={name: chosen[name] for name in open_weights})
@@ -142,13 +148,16 @@ def _settled_baseline(config: Config, options: RunOptions) -> Config:
     return config.model_copy(update={config.ranker: settled})
 
 
-def _settled_words(config: Config) -> str:
-    """What `settled_config` settled."""
-    if config.ranker == "cobra":
-        weights = f"weight of the direct query {config.retrieval.direct_weight:g}, of the memory {config.retrieval.memory_weight:g}"
-        return f"{config.training.num_epochs} epochs, {weights}"
-    section = {"counts": config.counts, "content": config.content}.get(config.ranker)
-    return ", ".join([config.ranker, *([] if section is None else [f"{name} {value}" for name, value in section])])
+def _settled_words(given: Config, settled: Config) -> str:
+    """What `settled_config` settled of what was `given`."""
+    if settled.ranker == "cobra":
+        weights = {"direct_weight": "weight of the direct query", "memory_weight": "weight of the memory"}
+        taken = [
+            f"{words} {getattr(settled.retrieval, name):g}" for name, words in weights.items() if getattr(given.retrieval, name) is None
+        ]
+        return ", ".join([f"{settled.training.num_epochs} epochs", *taken])
+    section = {"counts": settled.counts, "content": settled.content}.get(settled.ranker)
+    return ", ".join([settled.ranker, *([] if section is None else [f"{name} {value}" for name, value in section])])
 
 
 def choices_of(like: RunFolder, ranker: str) -> dict[str, Any]:

@@ -68,6 +68,10 @@ class RunFolder:
 
     def require(self, step: str, command: str) -> None:
         """Raise RunError unless the folder of `step` exists; `command` is what makes it."""
+        if not self.path.is_dir():
+            raise RunError(f"There is no run folder {self.path}. Give the folder that `cobrarec fit --out` wrote.")
+        if (self.path / "manifest.json").exists():
+            raise RunError(f"{self.path} is an artifact; give the folder of its run, the one above.")
         if not (self.path / step).exists():
             raise RunError(f"{self.path} has no {step}/ yet; run `{command}` first.")
 
@@ -82,7 +86,9 @@ class RunFolder:
             what = ", ".join(changed)
             raise RunError(f"{self.path} holds another run (other {what}); give another folder, or what that run was made from.")
         if not resume:
-            raise RunError(f"{self.path} already holds this very run; add --resume to go on with it, or give another folder.")
+            raise RunError(
+                f"{self.path} already holds this very run; go on with it by --resume (`RunOptions(resume=True)`), or give another folder."
+            )
 
     def refuse_foreign(self) -> None:
         """Raise RunError where something bears the name of a run's file but no run was prepared."""
@@ -198,8 +204,13 @@ def machine_limits() -> Iterator[None]:
         if error.errno in _MACHINE_ERRNOS:
             place = error.filename or "no file named"
             raise MachineError(f"The machine refused: {error.strerror} ({place}); free space or memory, then go on.") from error
-        if error.filename is not None and error.errno in _PLACE_ERRNOS:
-            raise RunError(f"{error.filename}: {error.strerror}; give a place that can be read and written.") from error
+        if error.errno is None and str(error).endswith(" written"):  # numpy: "N requested and M written"
+            raise MachineError("The machine refused to write an array: the disk is full; free space, then go on.") from error
+        if error.errno in _PLACE_ERRNOS and (
+            error.filename is not None or "local file" in str(error)
+        ):  # arrow puts the name into the words
+            told = f"{error.filename}: {error.strerror}" if error.filename is not None else " ".join(str(error).split())
+            raise RunError(f"{told}; give a place that can be read and written.") from error
         raise
     except RuntimeError as error:
         if any(words in str(error) for words in ("not enough memory", "can't allocate memory", "out of memory")):

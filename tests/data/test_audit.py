@@ -47,7 +47,7 @@ def test_everything_odd_is_counted():
         "users without known items": 1,
         "duplicate interactions": 1,
         "order of histories": "timestamp",
-        "share of tied interactions": round(4 / 9, 4),
+        "share of tied interactions": round(2 / 9, 4),
         "interaction columns ignored": "rating",
         "times": "1970-01-01 to 1970-01-01",
         "users": 3,
@@ -65,6 +65,15 @@ def test_everything_odd_is_counted():
         "share of repeats to predict": 1.0,
     }
     assert {label: found[label] for label in expected} == expected
+
+
+def test_times_at_1970_are_asked_about():
+    catalog = Catalog.from_table(ITEMS, DataConfig())
+    for moment, odd in ((2, True), (10**9, False)):
+        table = INTERACTIONS.set_column(INTERACTIONS.schema.get_field_index("timestamp"), "timestamp", [[moment] * len(INTERACTIONS)])
+        histories, counts = read_interactions(table, catalog, DataConfig())
+        note = next(entry.note for entry in audit_tables(catalog, histories, counts).entries if entry.label == "times")
+        assert ("is that the unit of all of them?" in note) == odd
 
 
 def test_file_order_is_said_aloud():

@@ -87,14 +87,15 @@ def test_histories_to_recommend_for_keep_every_user():
 def test_identical_rows_count_once_but_repeated_items_stay():
     histories, counts = read(user_id=[1] * 5, item_id=["a", "b", "a", "a", "c"], timestamp=[1, 1, 1, 2, 3])
     assert as_dict(histories) == {1: "abac"}
-    assert counts.num_duplicates == 1
+    assert (counts.num_duplicates, counts.num_tied) == (1, 2)
+    assert read(user_id=[1, 1], item_id=["a", "a"], timestamp=[1, 1])[1].num_tied == 0
     assert read(user_id=[1, 1], item_id=["a", "a"])[1].num_duplicates == 0
 
 
 def test_other_columns_are_ignored_and_named():
     _, counts = read(user_id=[1], item_id=["a"], rating=[5.0], timestamp=["2014-07-01"])
     assert counts.ignored_columns == ("rating",)
-    assert counts.time_unit == "us"
+    assert counts.time_unit == "date"
 
 
 def test_empty_tables_give_no_histories():

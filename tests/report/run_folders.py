@@ -57,14 +57,22 @@ def example(title: str = "Plain title") -> dict[str, Any]:
         "target": taken,
         "items": [
             {**taken, "rank": 1, "score": 0.5, "semantic_id": [12, 3], "source": "beam", "why": why},
-            {"item_id": "c", "title": title, "rank": 2, "score": 0.0125, "semantic_id": [1, 2], "source": "fill", "why": {"cosine": 0.5}},
+            {
+                "item_id": "c",
+                "title": title,
+                "rank": 2,
+                "score": 0.0125,
+                "semantic_id": [1, 2],
+                "source": "fill",
+                "why": {"cosine": 0.5, "terms": {"fill": -4.5}},
+            },
         ],
     }
 
 
 def write_run(folder: Path, title: str = "Plain title") -> Path:
     """A whole run in `folder`; `title` stands wherever words of the data can stand."""
-    for name in ("prepared", "semantic_ids", "artifact"):
+    for name in ("prepared", "semantic_ids", "checkpoints", "artifact"):
         (folder / name).mkdir(parents=True)
     entries = [{"label": "users", "value": 22363, "note": ""}, {"label": "share of the most popular item", "value": 0.0022, "note": title}]
     card = {"num_items": 12101, "alone_share": 0.25, "used_codes": [128, 31], "perplexity": [117.5, 28.25], "bucket_quantiles": [1, 90]}
@@ -82,6 +90,7 @@ def write_run(folder: Path, title: str = "Plain title") -> Path:
     _write(folder / "metrics.json", METRICS)
     _write(folder / "examples.json", [example(title)])
     _write(folder / "artifact/manifest.json", manifest)
+    _write(folder / "checkpoints/choices.json", {"num_epochs": 5, "direct_weight": 0.75})
     (folder / "config.yaml").write_text(f"data:\n  split: last-two\n  text_template: '{title}'\n", encoding="utf-8")
     epochs = [epoch_record(1, 0.04), epoch_record(2, 0.06), epoch_record(3, 0.05)]
     (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in epochs), encoding="utf-8")

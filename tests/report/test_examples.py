@@ -28,7 +28,17 @@ def test_every_reason_is_told_in_words() -> None:
     assert 'cosine <data value="0.875">0.88</data>' in html
     assert "nearest in history: <bdi>Soap</bdi>" in html
     assert "fill: ranked below what was found" in html
-    assert "terms of the scores: beam, similarity" in html
+    assert "log score = beam + similarity" in html
+    assert 'beam <data value="-1.0">-1.00</data>' in html
+
+
+def test_what_has_no_share_in_the_score_is_no_reason() -> None:
+    record = example()
+    record["items"][0]["why"]["terms"] = {"beam": -0.0, "similarity": -0.0, "direct": -3.0}
+    html = example_cards([record | {"items": record["items"][:1]}])
+    assert "P(ID)" not in html
+    assert "cosine" not in html
+    assert 'direct <data value="-3.0">-3.00</data>' in html
 
 
 def test_long_histories_show_their_end_and_count_the_rest() -> None:

@@ -88,6 +88,7 @@ def test_the_configuration_is_folded_and_whole(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run"))
     html = sections.configuration(run)
     assert "<details><summary>Resolved configuration</summary>" in html
+    assert "Chosen on validation, where the settings left it open: num_epochs 5, direct_weight 0.75." in html
     assert json.dumps("ab" * 32).strip('"') in html
     assert '<data value="12345">12,345</data>' in html
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from small_world import NUM_ITEMS, make_recommender, some_histories, without_scans
 
+from cobrarec.errors import DataError
 from cobrarec.retrieval.recommendations import RankedLists
 
 
@@ -52,6 +53,14 @@ def test_filled_items_of_a_model_without_queries_have_reasons_too():
     filled = [record for record in recommender.recommend([["B001"]], 8, explain=True)[0] if record.source == "fill"]
     assert filled
     assert all(r.why.terms == {"fill": pytest.approx(np.log(r.score), abs=2e-5)} for r in filled)
+
+
+def test_an_empty_batch_is_an_empty_table_and_ids_pair_with_lists():
+    recommender = make_recommender()
+    assert recommender.recommend([]).to_arrow([]).schema.names == ["user_id", "rank", "item_id", "score", "source"]
+    assert len(recommender.recommend([]).to_arrow()) == 0
+    with pytest.raises(DataError, match="1 user ids for 3 lists"):
+        _listed(recommender).to_arrow(["a"])
 
 
 def test_explaining_changes_no_list():

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from cobrarec.training.interruption import interruption_deferred
+from cobrarec.training.interruption import Terminated, interruption_deferred, sigterm_interrupts
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
 
@@ -17,6 +17,18 @@ def test_an_interruption_comes_when_the_block_is_over() -> None:
         done.append("the rest of the block")
     assert done == ["the rest of the block"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_waits_too_and_is_told_apart() -> None:
+    done = []
+    with sigterm_interrupts():
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Terminated), interruption_deferred():  # noqa: PT012
+            signal.raise_signal(signal.SIGTERM)
+            done.append("the rest of the block")
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_nothing_happens_without_one() -> None:

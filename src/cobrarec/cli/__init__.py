@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print. Results on stdout, everything else on stderr.
 
-Exit codes: 0; 1 our fault; 2 what was given cannot be used; 3 the machine's disk or memory; 130 interrupted, can be resumed.
+Exit codes: 0; 1 our fault; 2 what was given cannot be used; 3 the machine's disk or memory; 130 interrupted, can be resumed;
+143 the same by SIGTERM.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from cobrarec import __version__
 from cobrarec.errors import Interrupted, MachineError, UserError
+from cobrarec.training.interruption import Terminated, sigterm_interrupts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,13 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cobrarec {__version__}")
         return 0
     try:
-        return _run(words)
+        with sigterm_interrupts():
+            return _run(words)
     except UserError as error:
         return _fail(2, str(error), debug)
     except MachineError as error:
         return _fail(3, str(error), debug)
     except (Interrupted, KeyboardInterrupt) as error:
-        return _fail(130, f"{str(error) or 'Interrupted.'} {_way_on(words)}", debug)
+        by_sigterm = isinstance(error, Terminated) or isinstance(error.__context__, Terminated)
+        return _fail(143 if by_sigterm else 130, f"{str(error) or 'Interrupted.'} {_way_on(words)}", debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

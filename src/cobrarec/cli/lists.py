@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cobrarec.cli.screen import Screen
 
 USERS_AT_ONCE = 1024
+OF_THE_COSINE = {"similarity", "content", "fill"}
+"""Terms of a score that come from the cosine of an item."""
 Users = list[tuple[Any, list[Recommendation]]]
 
 
@@ -36,7 +38,10 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
     parts = list(_parts(recommender, command, screen))
     if command.out is not None:
         write_table(pa.concat_tables([lists.to_arrow(user_ids) for user_ids, lists in parts]), command.out)
-        screen.message(f"{sum(len(lists) for _, lists in parts):,} lists written to {command.out}")
+        lengths = np.concatenate([lists.ranked.lengths for _, lists in parts])
+        empty = int((lengths == 0).sum())
+        told = f"; {empty:,} users have no item left to recommend, and so no row" if empty else ""
+        screen.message(f"{len(lengths) - empty:,} lists written to {command.out}{told}")
         return
     users = [(user_id, items) for user_ids, lists in parts for user_id, items in zip(user_ids.tolist(), lists, strict=True)]
     if command.json:
@@ -124,18 +129,21 @@ def _show(users: Users, recommender: Recommender, explain: bool, screen: "Screen
 
 
 def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
-    """Why an item is there, in one line: the path of its ID, beam probability, cosine, nearest item of the history.
+    """Why an item is there, in one line: the path of its ID, the terms that its log score is the sum of, nearest item of the history.
 
-    `item` is a record of the `--json` form; `titles` by item id.
+    The ID's probability and the cosine are told where the cascade has a share in the score. `item` is a record of the `--json` form;
+    `titles` by item id.
     """
     why = item["why"]
     if why is None:
         return ""
     parts = ["ID " + "-".join(str(code) for code in item["semantic_id"])] if item["semantic_id"] else []
-    if why["beam_probability"] is not None:
+    if parts and why["beam_probability"] is not None and why["terms"].get("beam"):
         parts.append(f"P(ID) {why['beam_probability']:.2g}")
-    if why["cosine"] is not None:
+    if why["cosine"] is not None and not OF_THE_COSINE.isdisjoint(name for name, value in why["terms"].items() if value):
         parts.append(f"cosine {why['cosine']:.2f}")
+    if terms := [f"{name} {value:+.2f}" for name, value in why["terms"].items() if value]:
+        parts.append("log score " + " ".join(terms))
     if why["nearest_history_item"] is not None:
         nearest = why["nearest_history_item"]
         parts.append(f"near {titles.get(nearest, nearest)}")

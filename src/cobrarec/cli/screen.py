@@ -104,9 +104,15 @@ class Screen:
             bars.remove_task(self._tasks.pop(label))
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave a closed pipe, such as that of `| head`, to `main`, instead of ending the process with 1."""
+        raise BrokenPipeError
+
+
 def _console(stderr: bool) -> Console:
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=WIDTH_WITHOUT_TERMINAL)
+    console = _Console(stderr=stderr)
+    return console if console.is_terminal else _Console(stderr=stderr, width=WIDTH_WITHOUT_TERMINAL)
 
 
 def _is_number(cell: str) -> bool:

@@ -99,7 +99,8 @@ def _time_entries(histories: Histories, counts: InteractionCounts) -> Iterator[A
     users, times = users[is_known], times[is_known]
     if len(times):
         first, last = (str(np.datetime64(int(second), "s"))[:10] for second in (times.min(), times.max()))
-        yield AuditEntry("times", f"{first} to {last}", f"read as {UNIT_NOTES[counts.time_unit]}")
+        odd = "; is that the unit of all of them?" if first < "1971" else ""
+        yield AuditEntry("times", f"{first} to {last}", f"read as {UNIT_NOTES[counts.time_unit]}{odd}")
     yield AuditEntry("unknown times", counts.num_unknown_times, "null: ordered by position" if counts.num_unknown_times else "")
     num_equal = int(((users[1:] == users[:-1]) & (times[1:] == times[:-1])).sum())
     yield AuditEntry("share of equal times", round(num_equal / max(len(times), 1), 4), "same second as the user's interaction before")

@@ -153,7 +153,7 @@ class InteractionCounts:
         unknown_items: up to three of these ids.
         num_dropped_users: users without any known item.
         num_duplicates: rows dropped because they repeat a row: same user, item and order value.
-        num_tied: rows that share their user and their order value with another row, and so stay in file order.
+        num_tied: kept rows that share their user and their order value with another one, and so stay in file order.
         order: the rule that ordered the histories.
         num_unknown_times: kept rows without a time; there are none unless `position` orders.
         time_unit: how times were read: `s`, `ms`, `us`, `ns`, `date`; None without times.
@@ -272,7 +272,7 @@ def _sorting(users: npt.NDArray[np.int32], keys: _Keys | None) -> npt.NDArray[np
 def _ties_and_repeats(
     users: npt.NDArray[np.int32], keys: _Keys | None, rows: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Masks over sorted interactions: those with an equal order value beside them, and later copies among these."""
+    """Masks over sorted interactions: those that share their order value with another one that is kept, and later copies, which are not."""
     tied, repeats = np.zeros(len(users), dtype=bool), np.zeros(len(users), dtype=bool)
     if keys is None or len(users) < 2:
         return tied, repeats
@@ -284,6 +284,9 @@ def _ties_and_repeats(
     order = np.lexsort((rows[places], groups))
     is_copy = (groups[order][1:] == groups[order][:-1]) & (rows[places][order][1:] == rows[places][order][:-1])
     repeats[places[order][1:][is_copy]] = True
+    group = np.cumsum(np.concatenate([[True], ~same]))
+    tied &= ~repeats
+    tied &= np.bincount(group[tied], minlength=group[-1] + 1)[group] > 1
     return tied, repeats
 
 

@@ -87,9 +87,10 @@ def split_histories(histories: Histories, name: str) -> Split:
         ConfigError: an unknown name or an F that leaves nothing to train on.
     """
     if not (histories.lengths >= MIN_INTERACTIONS).any():
+        lengths = f"{histories.num_users:,} users have {histories.lengths.max(initial=0)} at most"
         raise DataError(
-            f"No user has {MIN_INTERACTIONS} interactions with known items; expected at least one. Check that item_id means the "
-            "same in both tables."
+            f"No user has {MIN_INTERACTIONS} interactions with known items ({lengths}); expected at least one that does. Where the table "
+            "holds more, check that item_id and user_id mean the same throughout."
         )
     if name == "last-two":
         return _last_two(histories)

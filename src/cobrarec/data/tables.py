@@ -176,6 +176,8 @@ def _read_file(path: Path, name: str) -> pa.Table:
         return readers[path.suffix.lower()](path, name)
     except MemoryError as error:
         raise MachineError(f"The memory does not suffice to read the {name}. Give fewer rows or columns, or a larger machine.") from error
+    except PermissionError:
+        raise DataError(f"The {name} may not be read by this user. Change its permissions.") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"The {name} cannot be read, is it cut off or not what its suffix says? {_first_line(error)}") from None
 

@@ -53,7 +53,7 @@ def read_times(column: pa.ChunkedArray, name: str, what: str) -> Times:
     kind = column.type
     if pa.types.is_timestamp(kind):
         values = _int64(column)
-        return Times(values, values // UNITS[kind.unit], kind.unit)
+        return Times(values, values // UNITS[kind.unit], "date")
     if pa.types.is_date(kind):
         days = _int64(column.cast(pa.date32()).cast(pa.int32()))
         return Times(days, days * 86_400, "date")

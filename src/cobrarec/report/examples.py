@@ -7,6 +7,8 @@ from cobrarec.report.markup import Markup, fraction, join, number, percent, tag,
 
 SOURCES = {"fill": "fill: ranked below what was found", "popular": "popular in training"}
 """Where an item came from if it was not found by the ranker."""
+OF_THE_COSINE = {"similarity", "content", "fill"}
+"""Terms of a score that come from the cosine of an item."""
 LAST_ITEMS = 12
 """Items of a history that are shown; older ones are counted."""
 
@@ -57,21 +59,22 @@ def _item(item: dict[str, Any], titles: dict[Any, str], target: Any) -> Markup:
 def _terms(items: Sequence[dict[str, Any]]) -> str:
     """Return which terms the scores of a list are made of."""
     names = dict.fromkeys(name for item in items if isinstance(item.get("why"), dict) for name in item["why"].get("terms") or {})
-    return f" · terms of the scores: {', '.join(names)}" if names else ""
+    return f" · log score = {' + '.join(names)}" if names else ""
 
 
 def _reasons(item: dict[str, Any], titles: dict[Any, str]) -> list[Markup]:
     why = item.get("why") or {}
     if not isinstance(why, dict):
         return [tag("span", why)]
-    codes = item.get("semantic_id")
+    codes, terms = item.get("semantic_id"), {name: value for name, value in (why.get("terms") or {}).items() if value}
     reasons = [tag("span", "ID ", tag("code", "-".join(str(code) for code in codes)))] if codes else []
     if item.get("source") in SOURCES:
         reasons.append(tag("span", SOURCES[item["source"]]))
-    if why.get("beam_probability") is not None:
+    if codes and why.get("beam_probability") is not None and "beam" in terms:
         reasons.append(tag("span", "P(ID) ", percent(why["beam_probability"])))
-    if why.get("cosine") is not None:
+    if why.get("cosine") is not None and not OF_THE_COSINE.isdisjoint(terms):
         reasons.append(tag("span", "cosine ", _two_digits(why["cosine"])))
+    reasons += [tag("span", f"{name} ", _two_digits(value)) for name, value in terms.items()]
     nearest = why.get("nearest_history_item")
     if nearest is not None:
         reasons.append(tag("span", "nearest in history: ", user_text(_nearest_title(nearest, titles))))

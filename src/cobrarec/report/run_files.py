@@ -19,6 +19,7 @@ PARTS = {
     "examples": "examples.json",
     "config": "config.yaml",
     "manifest": "artifact/manifest.json",
+    "choices": "checkpoints/choices.json",
 }
 """The files that the report reads, by the part of the page that they fill."""
 NETWORK_PARTS = ("health_card", "codes", "log")
@@ -39,6 +40,8 @@ class RunFiles:
     config: str | None
     manifest: dict[str, Any] | None
     missing: tuple[str, ...]
+    choices: dict[str, Any] | None = None
+    """What validation chose."""
     model: str = "cobra"
     """What the metrics call the run's own."""
 
@@ -71,6 +74,7 @@ def read_run(folder: Path) -> RunFiles:
         examples=_read_json(folder / PARTS["examples"], list) or [],
         config=settings,
         manifest=_read_json(folder / PARTS["manifest"], dict),
+        choices=_read_json(folder / PARTS["choices"], dict),
         missing=missing,
         model=_top_setting(settings, "name") or ranker,
     )

@@ -177,7 +177,9 @@ def configuration(run: RunFiles) -> Markup:
         else Markup("")
     )
     listing = tag("details", tag("summary", "Files of the artifact"), _records_table("Files of the artifact", rows)) if rows else Markup("")
-    return section("settings", "Settings and files", config, listing)
+    chosen = ", ".join(f"{name} {value:g}" for name, value in (run.choices or {}).items() if _is_number(value))
+    intro = f"Chosen on validation, where the settings left it open: {chosen}." if chosen else ""
+    return section("settings", "Settings and files", config, listing, intro=intro)
 
 
 def _collapse(card: dict[str, Any]) -> Markup:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cobrarec.data.catalog import ItemId
+from cobrarec.errors import DataError
 
 Source = Literal["beam", "fill", "popular", "counts", "content"]
 """beam: generated and fused. fill: ranked below what was found, where that is less than k. popular: for an empty history, and the
@@ -167,6 +168,9 @@ class Recommendations(Sequence[list[Recommendation]]):
         """`user_id, rank` (from 1)`, item_id, score, source`: one row a recommendation, users in their order, numbered without ids."""
         users, places = np.nonzero(self.ranked.rows >= 0)
         named = np.arange(len(self)) if user_ids is None else np.asarray(user_ids)
+        named = named if len(named) else np.zeros(0, np.int64)
+        if len(named) != len(self):
+            raise DataError(f"There are {len(named)} user ids for {len(self)} lists; give one per list.")
         ids = pa.array(named, pa.int64() if np.issubdtype(named.dtype, np.integer) else pa.string())
         item_type = pa.string() if self.item_ids.dtype == object else pa.int64()
         return pa.table(
