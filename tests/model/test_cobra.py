@@ -25,7 +25,7 @@ def _walk(model, batch, items, codes):
     states, prefixes = history.last_state[:, None], torch.zeros(len(codes), 1, dtype=torch.long)
     for level in range(model.num_levels):
         logits.append(model.code_logits(level, states, prefixes, mass).expand(-1, codes.shape[1], -1))
-        prefixes = model.tables.child(level)[prefixes.expand(codes.shape[:2]), codes[:, :, level]]
+        prefixes = model.tables.children_of(level, prefixes.expand(codes.shape[:2])).gather(2, codes[:, :, level, None])[..., 0]
         states = model.append_code(history, beams, level, codes[:, :, level])
     return logits, model.dense_queries(states, history.last_state), direct
 
@@ -129,7 +129,7 @@ def test_codes_without_items_get_no_evidence_and_keep_what_the_head_says():
     some_empty = False
     for level, (logits, plain) in enumerate(zip(with_evidence, model(batch).sparse_logits, strict=True)):
         prefixes = model.tables.prefix_of_rows(level, batch.rows[batch.is_target])
-        empty = model.tables.child(level)[prefixes] < 0
+        empty = model.tables.children_of(level, prefixes) < 0
         some_empty |= bool(empty.any())
         assert torch.equal(logits[empty], plain[empty])
         assert not torch.isclose(logits[~empty], plain[~empty]).any()

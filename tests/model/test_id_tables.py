@@ -17,7 +17,7 @@ def test_tables_say_what_the_semantic_ids_say(num_levels):
         for level in range(num_levels):
             assert tables.prefix_of_rows(level, tables.bucket_rows[row : row + 1]) == tables.prefix_of_places(level)[row]
             assert int(tables.prefix_of_rows(level, tables.bucket_rows.new_tensor([row]))) == prefix
-            below = int(tables.child(level)[prefix, ids.codes[row, level]])
+            below = int(tables.children_of(level, torch.tensor(prefix))[ids.codes[row, level]])
             assert int(tables.parent(level)[below]) == prefix
             assert int(tables.last_code(level)[below]) == ids.codes[row, level]
             prefix = below

@@ -257,7 +257,7 @@ class Cobra(nn.Module):
         log_sums = None if mass is None else mass[level]
         if log_sums is None:
             return logits
-        child = self.tables.child(level)[prefixes]
+        child = self.tables.children_of(level, prefixes)
         return logits + evidence_logits(log_sums, child.flatten(1), self.evidence_gain[level]).view_as(child)
 
     def append_code(

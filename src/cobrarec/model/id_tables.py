@@ -28,7 +28,7 @@ class IdTables(nn.Module):
         self._keep("bucket_offsets", semantic_ids.bucket_offsets)
         self._keep("id_of_place", semantic_ids.id_of_row[semantic_ids.bucket_rows])
         for level in range(self.num_levels):
-            self._keep(f"child_{level}", semantic_ids.child[level])
+            self._keep(f"child_{level}", semantic_ids.child[level], torch.int32)
             self._keep(f"parent_{level}", semantic_ids.parent[level])
             self._keep(f"last_code_{level}", semantic_ids.last_code[level])
         for level in range(self.num_levels + 1):
@@ -37,12 +37,12 @@ class IdTables(nn.Module):
         for level, sizes in enumerate(self.sizes_of(torch.ones(self.num_items, dtype=torch.bool))):
             self._keep(f"size_{level}", sizes)
 
-    def _keep(self, name: str, array: object) -> None:
-        self.register_buffer(name, torch.as_tensor(array, dtype=torch.int64), persistent=False)
+    def _keep(self, name: str, array: object, dtype: torch.dtype = torch.int64) -> None:
+        self.register_buffer(name, torch.as_tensor(array, dtype=dtype), persistent=False)
 
-    def child(self, level: int) -> Int[Tensor, "prefixes codes"]:
-        """Prefix of `level` + 1 that a prefix and a code make, or -1."""
-        return self.get_buffer(f"child_{level}")
+    def children_of(self, level: int, prefixes: Int[Tensor, "*some"]) -> Int[Tensor, "*some codes"]:
+        """Prefix of `level` + 1 that each of `prefixes` makes with each code, or -1."""
+        return self.get_buffer(f"child_{level}")[prefixes].long()
 
     def parent(self, level: int) -> Int[Tensor, " prefixes"]:
         """Prefix of `level` above each prefix of `level` + 1."""

@@ -97,7 +97,7 @@ def beam_search(
     for level in range(tables.num_levels):
         logits = model.code_logits(level, states, prefixes, mass)
         totals = log_probs[..., None] + torch.log_softmax(logits, -1)
-        children = tables.child(level)[prefixes]
+        children = tables.children_of(level, prefixes)
         totals = totals.masked_fill(children < 0, -torch.inf)
         if pruning is not None:
             _close(totals, prefixes, torch.isfinite(log_probs), tables, level, pruning)
@@ -120,7 +120,7 @@ def _close(
 ) -> None:
     """Set the entries of closed children to -inf, in place. Closed (user, prefix) pairs are looked up among the beams, not the reverse."""
     if pruning.sizes is not None:
-        children = tables.child(level)[prefixes]
+        children = tables.children_of(level, prefixes)
         totals.masked_fill_((children >= 0) & (pruning.sizes[level][children.clamp(min=0)] == 0), -torch.inf)
     users, closed = pruning.closed_users[level], pruning.closed_prefixes[level]
     if len(users) == 0:

@@ -37,7 +37,7 @@ class SemanticIds:
 
     codes: npt.NDArray[np.int32]
     codebook_size: int
-    child: tuple[Ints, ...]
+    child: tuple[npt.NDArray[np.int32], ...]
     parent: tuple[Ints, ...]
     last_code: tuple[Ints, ...]
     id_of_row: Ints
@@ -59,8 +59,8 @@ class SemanticIds:
         prefix_of_row, num_prefixes = np.zeros(len(codes), np.int64), 1
         for level in range(codes.shape[1]):
             keys, prefix_of_row = np.unique(prefix_of_row * codebook_size + codes[:, level], return_inverse=True)
-            table = np.full(num_prefixes * codebook_size, -1, np.int64)
-            table[keys] = np.arange(len(keys))
+            table = np.full(num_prefixes * codebook_size, -1, np.int32)  # by far the largest of all tables
+            table[keys] = np.arange(len(keys), dtype=np.int32)
             child.append(table.reshape(num_prefixes, codebook_size))
             parent.append(keys // codebook_size)
             last_code.append(keys % codebook_size)
