@@ -206,10 +206,9 @@ def machine_limits() -> Iterator[None]:
             raise MachineError(f"The machine refused: {error.strerror} ({place}); free space or memory, then go on.") from error
         if error.errno is None and str(error).endswith(" written"):  # numpy: "N requested and M written"
             raise MachineError("The machine refused to write an array: the disk is full; free space, then go on.") from error
-        if error.errno in _PLACE_ERRNOS and (
-            error.filename is not None or "local file" in str(error)
-        ):  # arrow puts the name into the words
-            told = f"{error.filename}: {error.strerror}" if error.filename is not None else " ".join(str(error).split())
+        # arrow puts the file's name into the words
+        told = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error) if "local file" in str(error) else None
+        if told is not None and error.errno in _PLACE_ERRNOS:
             raise RunError(f"{told}; give a place that can be read and written.") from error
         raise
     except RuntimeError as error:

@@ -66,8 +66,8 @@ def evaluate_rankers(
     """Metrics on `split` of each ranker, the run's own first: recall and NDCG at every k, at the largest MRR, coverage, ID recall."""
     held_out, num_items = held_out_of(prepared, split), prepared.catalog.num_items
     own = next(iter(rankers.values()))
-    has_ids = isinstance(own, Recommender) and prepared.config.ranker == "cobra" and own.semantic_ids.num_levels
-    id_of_row = own.semantic_ids.id_of_row if isinstance(own, Recommender) and has_ids else None
+    ids = own.semantic_ids if isinstance(own, Recommender) and prepared.config.ranker == "cobra" else None
+    id_of_row = ids.id_of_row if ids is not None and ids.num_levels else None
     results = {}
     for name, ranker in rankers.items():
         progress.message(f"Evaluating {name} on {split}: {held_out.num_users:,} users")

@@ -1,7 +1,7 @@
 """What rankers without training have in common: popular items where they find none, no semantic IDs, no weights, all of a history."""
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ class UntrainedRanker(ListEngine):
 
     def with_config(self: R, config: RetrievalConfig) -> R:
         """The same ranker under other settings."""
-        return self._replaced(config=config)
+        return dataclasses.replace(self, config=config)  # type: ignore[type-var]
 
     def with_settings(self: R, *, include_history: bool) -> R:
         """A copy that keeps or masks the history's items."""
@@ -48,6 +48,3 @@ class UntrainedRanker(ListEngine):
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
         """The k best items for every history, in the users' order."""
         return rank_all(self, self.popular, histories, Request(min(k, self.num_items)), progress)[0]
-
-    def _replaced(self: R, **changes: Any) -> R:
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]

@@ -14,7 +14,7 @@ from cobrarec.artifact_manifest import learned_from
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
-from cobrarec.retrieval.recommendations import Recommendation, Recommendations
+from cobrarec.retrieval.recommendations import Reasons, Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cobrarec.cli.screen import Screen
 
 USERS_AT_ONCE = 1024
-OF_THE_COSINE = {"similarity", "content", "fill"}
-"""Terms of a score that come from the cosine of an item."""
 Users = list[tuple[Any, list[Recommendation]]]
 
 
@@ -131,19 +129,19 @@ def _show(users: Users, recommender: Recommender, explain: bool, screen: "Screen
 def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
     """Why an item is there, in one line: the path of its ID, the terms that its log score is the sum of, nearest item of the history.
 
-    The ID's probability and the cosine are told where the cascade has a share in the score. `item` is a record of the `--json` form;
-    `titles` by item id.
+    `item` is a record of the `--json` form; `titles` by item id.
     """
     why = item["why"]
     if why is None:
         return ""
     parts = ["ID " + "-".join(str(code) for code in item["semantic_id"])] if item["semantic_id"] else []
-    if parts and why["beam_probability"] is not None and why["terms"].get("beam"):
-        parts.append(f"P(ID) {why['beam_probability']:.2g}")
-    if why["cosine"] is not None and not OF_THE_COSINE.isdisjoint(name for name, value in why["terms"].items() if value):
-        parts.append(f"cosine {why['cosine']:.2f}")
-    if terms := [f"{name} {value:+.2f}" for name, value in why["terms"].items() if value]:
-        parts.append("log score " + " ".join(terms))
+    reasons = Reasons.of(why, bool(item["semantic_id"]))
+    if reasons.beam_probability is not None:
+        parts.append(f"P(ID) {reasons.beam_probability:.2g}")
+    if reasons.cosine is not None:
+        parts.append(f"cosine {reasons.cosine:.2f}")
+    if reasons.terms:
+        parts.append("log score " + " ".join(f"{name} {value:+.2f}" for name, value in reasons.terms.items()))
     if why["nearest_history_item"] is not None:
         nearest = why["nearest_history_item"]
         parts.append(f"near {titles.get(nearest, nearest)}")

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cobrarec.report.markup import Markup, fraction, join, number, percent, tag, user_text
+from cobrarec.retrieval.recommendations import Reasons
 
 SOURCES = {"fill": "fill: ranked below what was found", "popular": "popular in training"}
 """Where an item came from if it was not found by the ranker."""
-OF_THE_COSINE = {"similarity", "content", "fill"}
-"""Terms of a score that come from the cosine of an item."""
 LAST_ITEMS = 12
 """Items of a history that are shown; older ones are counted."""
 
@@ -66,15 +65,16 @@ def _reasons(item: dict[str, Any], titles: dict[Any, str]) -> list[Markup]:
     why = item.get("why") or {}
     if not isinstance(why, dict):
         return [tag("span", why)]
-    codes, terms = item.get("semantic_id"), {name: value for name, value in (why.get("terms") or {}).items() if value}
+    codes = item.get("semantic_id")
+    told = Reasons.of(why, bool(codes))
     reasons = [tag("span", "ID ", tag("code", "-".join(str(code) for code in codes)))] if codes else []
     if item.get("source") in SOURCES:
         reasons.append(tag("span", SOURCES[item["source"]]))
-    if codes and why.get("beam_probability") is not None and "beam" in terms:
-        reasons.append(tag("span", "P(ID) ", percent(why["beam_probability"])))
-    if why.get("cosine") is not None and not OF_THE_COSINE.isdisjoint(terms):
-        reasons.append(tag("span", "cosine ", _two_digits(why["cosine"])))
-    reasons += [tag("span", f"{name} ", _two_digits(value)) for name, value in terms.items()]
+    if told.beam_probability is not None:
+        reasons.append(tag("span", "P(ID) ", percent(told.beam_probability)))
+    if told.cosine is not None:
+        reasons.append(tag("span", "cosine ", _two_digits(told.cosine)))
+    reasons += [tag("span", f"{name} ", _two_digits(value)) for name, value in told.terms.items()]
     nearest = why.get("nearest_history_item")
     if nearest is not None:
         reasons.append(tag("span", "nearest in history: ", user_text(_nearest_title(nearest, titles))))

@@ -1,6 +1,6 @@
 """What comes out: ranked lists as arrays inside, one record per recommended item outside, and why it is there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -19,6 +19,7 @@ SOURCES: tuple[Source, ...] = ("beam", "fill", "popular", "counts", "content")
 BEAM, FILL, POPULAR = range(3)
 TERMS = ("beam", "similarity", "direct", "memory", "counts", "content", "fill", "popularity")
 """What a log score can be the sum of."""
+_OF_THE_COSINE = {"similarity", "content", "fill"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,25 @@ class Why:
     cosine: float | None
     nearest_history_item: ItemId | None
     terms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """What of a `Why` is worth telling a person: what has a share in the score, else None.
+
+    beam_probability: where the ID does. cosine: where a term that comes from it does. terms: those that are not 0.
+    """
+
+    beam_probability: float | None
+    cosine: float | None
+    terms: dict[str, float]
+
+    @classmethod
+    def of(cls, why: Mapping[str, Any], has_id: bool) -> "Reasons":
+        """`why` is the record of a `Why`, of which parts may be missing; `has_id` says whether the item bears a semantic ID."""
+        terms = {name: value for name, value in (why.get("terms") or {}).items() if value}
+        probability = why.get("beam_probability") if has_id and "beam" in terms else None
+        return cls(probability, why.get("cosine") if not terms.keys().isdisjoint(_OF_THE_COSINE) else None, terms)
 
 
 @dataclass(frozen=True)
