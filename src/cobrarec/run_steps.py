@@ -169,10 +169,11 @@ def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
     if prepared.split.valid is None:
         return None
     held_out = sample_users(prepared.split.valid, prepared.config.training.max_valid_users, prepared.seed)
+    id_of_row = identified.semantic_ids.id_of_row if identified.semantic_ids.num_levels else None
 
     def validate(model: Cobra) -> dict[str, float]:
         recommender, _ = _recommender(prepared, identified, model)
-        metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, identified.semantic_ids.id_of_row, prepared.masking)
+        metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, id_of_row, prepared.masking)
         return shown_metrics(metrics, KS)
 
     return validate

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,19 +12,19 @@ SIZE = 5
 
 
 @st.composite
-def catalogs(draw: st.DrawFn) -> SemanticIds:
+def codes_of_catalogs(draw: st.DrawFn) -> npt.NDArray[np.int32]:
     num_levels = draw(st.integers(0, 4))
     num_items = draw(st.integers(1, 30))
-    codes = draw(arrays(np.int32, (num_items, num_levels), elements=st.integers(0, SIZE - 1)))
-    return SemanticIds.from_codes(codes, SIZE)
+    return draw(arrays(np.int32, (num_items, num_levels), elements=st.integers(0, SIZE - 1)))
 
 
 def prefixes_by_hand(ids: SemanticIds, level: int) -> list[tuple[int, ...]]:
     return sorted({tuple(int(code) for code in row[:level]) for row in ids.codes})
 
 
-@given(catalogs())
-def test_prefixes_are_those_of_the_items_in_lexicographic_order(ids: SemanticIds) -> None:
+@given(codes_of_catalogs())
+def test_prefixes_are_those_of_the_items_in_lexicographic_order(codes: npt.NDArray[np.int32]) -> None:
+    ids = SemanticIds.from_codes(codes, SIZE)
     assert ids.num_prefixes == tuple(len(prefixes_by_hand(ids, level)) for level in range(ids.num_levels + 1))
     for level in range(ids.num_levels + 1):
         by_hand = prefixes_by_hand(ids, level)
@@ -31,8 +32,9 @@ def test_prefixes_are_those_of_the_items_in_lexicographic_order(ids: SemanticIds
             assert by_hand[prefix] == tuple(ids.id_codes[id_index, :level])
 
 
-@given(catalogs())
-def test_children_parents_and_last_codes_agree_with_a_search_through_all_items(ids: SemanticIds) -> None:
+@given(codes_of_catalogs())
+def test_children_parents_and_last_codes_agree_with_a_search_through_all_items(codes: npt.NDArray[np.int32]) -> None:
+    ids = SemanticIds.from_codes(codes, SIZE)
     for level in range(ids.num_levels):
         here, below = prefixes_by_hand(ids, level), prefixes_by_hand(ids, level + 1)
         for number, prefix in enumerate(here):
@@ -43,8 +45,9 @@ def test_children_parents_and_last_codes_agree_with_a_search_through_all_items(i
         assert list(ids.last_code[level]) == [longer[-1] for longer in below]
 
 
-@given(catalogs())
-def test_the_items_below_any_prefix_are_contiguous(ids: SemanticIds) -> None:
+@given(codes_of_catalogs())
+def test_the_items_below_any_prefix_are_contiguous(codes: npt.NDArray[np.int32]) -> None:
+    ids = SemanticIds.from_codes(codes, SIZE)
     for level in range(ids.num_levels + 1):
         ranges = ids.item_ranges(level)
         for number, prefix in enumerate(prefixes_by_hand(ids, level)):
@@ -52,8 +55,9 @@ def test_the_items_below_any_prefix_are_contiguous(ids: SemanticIds) -> None:
             assert sorted(ids.bucket_rows[ranges[number] : ranges[number + 1]]) == rows
 
 
-@given(catalogs())
-def test_every_row_is_in_the_bucket_of_its_id_and_in_no_other(ids: SemanticIds) -> None:
+@given(codes_of_catalogs())
+def test_every_row_is_in_the_bucket_of_its_id_and_in_no_other(codes: npt.NDArray[np.int32]) -> None:
+    ids = SemanticIds.from_codes(codes, SIZE)
     assert sorted(ids.bucket_rows) == list(range(ids.num_items))
     for semantic_id in range(ids.num_ids):
         bucket = ids.bucket(semantic_id)
@@ -78,8 +82,9 @@ def test_without_levels_all_items_share_the_empty_id() -> None:
     assert ids.find([]) == 0
 
 
-@given(catalogs(), st.integers(0, 3))
-def test_added_items_leave_the_codes_of_the_others_alone(ids: SemanticIds, num_new: int) -> None:
+@given(codes_of_catalogs(), st.integers(0, 3))
+def test_added_items_leave_the_codes_of_the_others_alone(codes: npt.NDArray[np.int32], num_new: int) -> None:
+    ids = SemanticIds.from_codes(codes, SIZE)
     new = np.full((num_new, ids.num_levels), SIZE - 1, np.int32)
     grown = ids.with_items(new)
     assert grown.num_items == ids.num_items + num_new

@@ -81,7 +81,7 @@ def plan_jobs(definition: Definition, selection: Selection) -> list[Job]:
     if not jobs:
         asked = {"--seeds": selection.seeds, "--protocols": selection.protocols}
         given = " and ".join(f"{option} {','.join(map(str, values))}" for option, values in asked.items() if values)
-        had = "; ".join(f"{model} seeds 0 to {definition.rows[model].seeds - 1}" for model in models)
+        had = "; ".join(f"{model} seeds {','.join(map(str, range(definition.rows[model].seeds)))}" for model in models)
         raise ConfigError(f"Nothing is left of the experiment with {given}; its rows have: {had}, and the protocols of its YAML file.")
     return jobs
 
