@@ -38,7 +38,7 @@ def test_a_selection_takes_part_of_it(small):
     [
         (Selection(datasets=("mars",)), "--datasets names mars"),
         (Selection(models=("nobody",)), "whole, cascade"),
-        (Selection(seeds=(7,)), "--seeds 7.*whole seeds 0 to 1; cascade seeds 0 to 0"),
+        (Selection(seeds=(7,)), "--seeds 7.*whole seeds 0,1; cascade seeds 0"),
         (Selection(seeds=(1,), models=("cascade",), protocols=("masked",)), "--seeds 1 and --protocols masked"),
         (Selection(protocols=("alone",)), "--protocols names alone"),
         (Selection(scale=0.0), "--scale"),
