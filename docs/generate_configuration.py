@@ -48,12 +48,14 @@ RULES = """## What follows the data
 
 Nothing depends on a data set's name. What is left open (`null`, `auto`) is settled by these rules:
 
-- **Codes per level**: 128; from 33,000 items on the power of two nearest to the root of their number, so that the buckets stay of one
-  order of size; never more than one per `min_items_per_code` items. On 3,600 items
-  [64 codes were worse than 128](log.md#rules-that-follow-the-data-and-settings-that-do-not-matter); the part above 33,000 is untested.
+- **Codes per level**: 128; from 186,000 items on the power of two nearest to a 1,024th of their number, so that 20 beams hold as many items
+  in a million as in 200,000; never more than one per `min_items_per_code` items. On 3,600 items
+  [64 codes were worse than 128](log.md#rules-that-follow-the-data-and-settings-that-do-not-matter); more than 18,000 items were never
+  measured.
 - **Epochs**: 6; from 200,000 training targets on times (200,000 / targets)^(1/3), below 65,536 targets times (65,536 / targets)^(1/3);
-  where an item has more than 30 targets in the mean, times a thirtieth of these, but not more than 2; never below 3 or above 16; fewer
-  where validation stops them (`training.patience`). From [a sweep on four sets](log.md#a-sweep-on-a-gpu-less-dropout-fewer-epochs), because
+  where an item that training has seen has more than 30 targets in the mean, times a thirtieth of these, but not more than 2; never below 3
+  or above 16; fewer where validation stops them (`training.patience`). From
+  [a sweep on four sets](log.md#a-sweep-on-a-gpu-less-dropout-fewer-epochs), because
   [8 were too many for 550,000 targets](log.md#a-million-interactions), because
   [6 were too few for 15,000](log.md#small-sets-need-more-steps) and
   [where an item has 60](log.md#dense-sets-need-more-epochs).

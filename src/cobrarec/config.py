@@ -72,7 +72,7 @@ class SemanticIdsConfig(Section):
     num_levels: int = Field(default=1, ge=0, le=8)
     """Codes per item. 0 removes the IDs altogether (the ablation "w/o ID")."""
     codebook_size: int | None = Field(default=None, ge=2, le=65536)
-    """Codes per level. null: 128, and from 33,000 items on the power of two nearest to the root of their number."""
+    """Codes per level. null: 128, and from 186,000 items on the power of two nearest to a 1,024th of their number."""
     min_items_per_code: float = Field(default=8.0, ge=1)
     """A level never has more than num_items / min_items_per_code codes (but at least 2)."""
     balanced: bool = True

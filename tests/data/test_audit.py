@@ -76,6 +76,17 @@ def test_times_at_1970_are_asked_about():
         assert ("is that the unit of all of them?" in note) == odd
 
 
+def test_times_that_the_position_turns_round_are_told():
+    catalog = Catalog.from_table(ITEMS, DataConfig())
+    for positions, share in (([4, 3, 2, 1, 0, 0, 1, 0, 0], 3 / 8), (list(range(9)), None)):
+        table = INTERACTIONS.append_column("position", [positions])
+        histories, counts = read_interactions(table, catalog, DataConfig())
+        entries = {entry.label: entry for entry in audit_tables(catalog, histories, counts).entries}
+        told = entries.get("share of times that go back")
+        assert (told and told.value) == share
+        assert told is None or "is the column position the order in time?" in told.note
+
+
 def test_file_order_is_said_aloud():
     catalog = Catalog.from_table(ITEMS, DataConfig())
     histories, counts = read_interactions(INTERACTIONS.select(["user_id", "item_id"]), catalog, DataConfig())

@@ -93,9 +93,10 @@ def test_seeds_with_targets_of_their_own_are_compared_where_both_models_have_the
     assert compare({0: first[0]}, {"third": third}) == {}
 
 
-def test_seeds_of_the_same_targets_are_all_taken():
+def test_seeds_of_the_same_targets_are_all_taken_unless_they_are_one_training():
     first, second = {0: ranks([1, 1]), 1: ranks([0, 0])}, {0: ranks([1, 1])}
     assert compare(first, {"second": second}, num_samples=20)["second"]["recall@10"].mean == -0.5
+    assert compare(first, {"second": second}, num_samples=20, paired=["second"])["second"]["recall@10"].mean == 0
 
 
 def test_a_model_whose_seeds_are_of_other_users_is_refused():

@@ -46,6 +46,17 @@ def test_only_models_whose_ranks_are_all_kept_are_compared(tmp_path, table2):
     assert differences(summaries, "sasrec", results) == {}
 
 
+@pytest.mark.parametrize(("network", "mean_apart"), [("abc", 0.0), ("another", -0.5), (None, -0.5)])
+def test_rows_of_one_network_are_compared_on_the_seeds_that_both_were_measured_on(tmp_path, table2, network, mean_apart):
+    results = Results(tmp_path, "table2")
+    for name, seed, rank in (("cobra-memory", 0, 1), ("cobra-memory", 1, 0), ("cobra", 0, 1)):
+        networks = {"cobra-memory": {0: "abc", 1: "def"}[seed] if name == "cobra-memory" else network}
+        ranks = Ranks(np.full(40, rank, dtype=np.uint8), "users", "targets", hash_in_table2(name))
+        results.add(record(name, 0.1, seed=seed, networks=networks), ranks, "settings")
+    (summaries,) = summarize(results.records(), table2).values()
+    assert differences(summaries, "cobra-memory", results)["cobra"]["recall@10"].mean == mean_apart
+
+
 def test_a_definition_that_is_not_the_best_recorded_is_told(table2):
     own = table2.hash_of("cobra")
     assert unpublished([], table2) == []

@@ -60,8 +60,17 @@ def test_items_that_nothing_tells_apart_collapse(quantizer: str) -> None:
 def test_a_set_without_texts_may_have_many_items_without_transitions() -> None:
     walks = Histories.from_lists([[(start + step) % 140 for step in range(9)] for start in range(140)])
     result = fit_semantic_ids(np.zeros((200, 5), np.float32), walks, config(codebook_size=16), 0)
-    assert result.health_card.num_blank_items == 60
+    assert result.health_card.num_alike_items == 59
     assert result.health_card.largest_bucket >= 60
+    assert result.health_card.collapse_reasons == ()
+
+
+def test_a_catalog_of_few_different_texts_may_have_many_items_without_transitions() -> None:
+    texts = np.eye(2, dtype=np.float32)[(np.arange(300) % 10 == 0).astype(int)]
+    walks = Histories.from_lists([[(start + step) % 100 for step in range(9)] for start in range(100)])
+    result = fit_semantic_ids(texts, walks, config(codebook_size=16), 0)
+    assert result.health_card.num_alike_items == 198
+    assert result.health_card.largest_bucket >= 180
     assert result.health_card.collapse_reasons == ()
 
 

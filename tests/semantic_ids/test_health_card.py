@@ -9,12 +9,12 @@ from cobrarec.semantic_ids.health_card import HealthCard, check_collapse, perple
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
-def card(codes: object, codebook_size: int, train: Histories | None = None, text_codes: object = None, num_blank: int = 0) -> HealthCard:
+def card(codes: object, codebook_size: int, train: Histories | None = None, text_codes: object = None, num_alike: int = 0) -> HealthCard:
     array = np.asarray(codes, np.int32)
     ids = SemanticIds.from_codes(array, codebook_size)
     other = array if text_codes is None else np.asarray(text_codes, np.int32)
     return HealthCard.of(
-        ids, train or Histories.from_lists([[0]]), 0.5, other, np.ones(len(array), np.bool_), np.arange(len(array)) < num_blank
+        ids, train or Histories.from_lists([[0]]), 0.5, other, np.ones(len(array), np.bool_), np.arange(len(array)) < num_alike
     )
 
 
@@ -78,11 +78,25 @@ def test_items_that_nothing_tells_apart_may_share_an_id() -> None:
     codes = np.arange(200, dtype=np.int32)[:, None]
     codes[:90] = 0
     assert card(codes, 200).collapse_reasons == ("one ID holds 90 of 200 items (45%, more than 20%)",)
-    made = card(codes, 200, num_blank=60)
-    assert (made.largest_bucket, made.largest_told_bucket, made.num_blank_items) == (90, 30, 60)
+    made = card(codes, 200, num_alike=70)
+    assert (made.largest_bucket, made.largest_told_bucket, made.num_alike_items) == (90, 20, 70)
     assert made.collapse_reasons == ()
-    assert any("60 items without text" in line for line in made.lines())
-    assert card(np.zeros((200, 1), np.int32), 16, num_blank=200).collapse_reasons == ("level 0 uses 1 of 16 codes (fewer than 25%)",)
+    assert any("70 items have the text of another" in line for line in made.lines())
+
+
+def test_where_items_that_differ_share_an_id_those_that_do_not_are_no_excuse() -> None:
+    codes = np.arange(300, dtype=np.int32)[:, None]
+    codes[:130] = 0
+    assert card(codes, 300, num_alike=90).collapse_reasons == ()
+    assert card(codes, 300, num_alike=80).collapse_reasons == ("one ID holds 50 of 220 items that differ (23%, more than 20%)",)
+
+
+def test_fewer_different_items_than_codes_are_no_collapse_but_a_single_one_is() -> None:
+    codes = np.zeros((200, 1), np.int32)
+    codes[:20, 0] = np.arange(20)
+    assert card(codes, 128, num_alike=0).collapse_reasons[0] == "level 0 uses 20 of 128 codes (fewer than 25%)"
+    assert card(codes[::-1].copy(), 128, num_alike=180).collapse_reasons == ()
+    assert card(np.zeros((200, 1), np.int32), 16, num_alike=199).collapse_reasons == ("all items are the same to it",)
 
 
 def test_without_levels_nothing_collapses() -> None:

@@ -76,7 +76,8 @@ def test_small_catalogs_get_fewer_codes(num_items: int, codes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_items", "codes"), [(2, 2), (100, 12), (3_593, 128), (12_101, 128), (32_000, 128), (33_000, 256), (60_000, 256), (1_000_000, 1024)]
+    ("num_items", "codes"),
+    [(2, 2), (100, 12), (3_593, 128), (12_101, 128), (100_000, 128), (200_000, 256), (500_000, 512), (1_000_000, 1024)],
 )
 def test_without_a_given_size_large_catalogs_get_more_codes(num_items: int, codes: int) -> None:
     assert effective_codebook_size(SemanticIdsConfig(), num_items) == codes

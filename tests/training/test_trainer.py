@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cobrarec.config import RunOptions
+from cobrarec.config import RunOptions, TrainingConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.errors import ConfigError, DataError, Interrupted
 from cobrarec.model.batch import training_windows
@@ -258,6 +258,19 @@ def test_few_targets_are_not_one_step(tmp_path: Path) -> None:
     num_targets = int(training_windows(small_histories(), small_config().model.decoder.max_history).num_targets.sum())
     _, result = train_small(tmp_path, small_config(num_epochs=1, targets_per_batch=10**6))
     assert result.num_steps == round(num_targets / 128) > 1
+
+
+def test_the_rule_of_epochs_counts_the_items_that_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    def counting(settings: TrainingConfig, num_targets: int, num_items: int) -> int:
+        counted.append(num_items)
+        return 1
+
+    monkeypatch.setattr(trainer, "epochs_for", counting)
+    config, train = small_config(), Histories.from_lists([[3, 5, 3, 9]] * 4)
+    train_model(small_model(config), train, config, RunOptions(device="cpu"), TrainingJob(tmp_path))
+    assert counted == [3]
 
 
 @pytest.mark.parametrize("what", ["asked for", "unscanned catalog"])

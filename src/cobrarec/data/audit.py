@@ -18,6 +18,7 @@ ORDER_NOTES = {
     "file": "in file order: there is neither a column position nor timestamp. Is the file sorted by time?",
 }
 REPEATS_NOTE = "validation items that the user had before; lists leave them out but with --retrieval.include-history"
+BACKWARD_NOTE = "earlier than the interaction before it: is the column position the order in time? Without it the timestamps decide"
 UNIT_NOTES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "date": "dates"}
 
 
@@ -104,6 +105,8 @@ def _time_entries(histories: Histories, counts: InteractionCounts) -> Iterator[A
     yield AuditEntry("unknown times", counts.num_unknown_times, "null: ordered by position" if counts.num_unknown_times else "")
     num_equal = int(((users[1:] == users[:-1]) & (times[1:] == times[:-1])).sum())
     yield AuditEntry("share of equal times", round(num_equal / max(len(times), 1), 4), "same second as the user's interaction before")
+    if num_back := int(((users[1:] == users[:-1]) & (times[1:] < times[:-1])).sum()):
+        yield AuditEntry("share of times that go back", round(num_back / len(times), 4), BACKWARD_NOTE)
 
 
 def _history_entries(catalog: Catalog, histories: Histories) -> Iterator[AuditEntry]:

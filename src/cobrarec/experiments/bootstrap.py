@@ -1,6 +1,6 @@
 """Paired bootstrap over users: how far the difference of two models can be trusted, given the users that there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,12 +41,13 @@ def mean_values(seeds: Sequence[Ranks]) -> npt.NDArray[np.float64]:
 
 
 def compare(
-    first: SeedRanks, others: Mapping[str, SeedRanks], num_samples: int = NUM_SAMPLES, seed: int = 0
+    first: SeedRanks, others: Mapping[str, SeedRanks], num_samples: int = NUM_SAMPLES, seed: int = 0, paired: Collection[str] = ()
 ) -> dict[str, dict[str, Difference]]:
     """`first` less each of the `others`, by name and metric; the same draws of users serve all.
 
-    Each is the mean over its seeds. Where seeds have targets of their own, as with ties shuffled by the seed, the mean is over those
-    that both have; a model without any in common is left out.
+    Each is the mean over its seeds. Where seeds have targets of their own, as with ties shuffled by the seed, and for the names in
+    `paired`, whose seeds are one training with those of `first`, the mean is over the seeds that both have; a model without any in
+    common is left out.
 
     Raises:
         DataError: the files are not of the same users, or, of one seed, not of the same targets.
@@ -54,7 +55,8 @@ def compare(
     apart = {}
     for name, other in others.items():
         _refuse_other_data(first, other)
-        pair = [first, other] if _targets(first) == _targets(other) else _with_shared_seeds(first, other)
+        takes_all = name not in paired and _targets(first) == _targets(other)
+        pair = [first, other] if takes_all else _with_shared_seeds(first, other)
         if all(pair):
             values, beside = (mean_values(list(one.values())) for one in pair)
             apart[name] = values - beside

@@ -62,7 +62,10 @@ def deviation(values: Sequence[float]) -> float | None:
 
 
 def differences(summaries: Sequence[Summary], compared: str, results: Results) -> dict[str, dict[str, Difference]]:
-    """The compared model less each other one, by name and metric, of those whose ranks are kept; nothing without the compared one's."""
+    """The compared model less each other one, by name and metric, of those whose ranks are kept; nothing without the compared one's.
+
+    Rows that were measured on the same networks are compared on these.
+    """
     ranks: dict[str, dict[int, Ranks]] = {}
     for summary in summaries:
         found = {record["seed"]: results.ranks(record) for record in summary.records}
@@ -71,14 +74,19 @@ def differences(summaries: Sequence[Summary], compared: str, results: Results) -
             ranks[summary.model] = kept
     if compared not in ranks:
         return {}
-    first = ranks.pop(compared)
-    return compare(first, ranks)
+    first, by_name = ranks.pop(compared), {summary.model: summary for summary in summaries}
+    paired = [name for name in ranks if _share_a_training(by_name[compared], by_name[name])]
+    return compare(first, ranks, paired=paired)
 
 
 def other_training(first: Summary, second: Summary) -> bool:
     """Whether two rows were measured on different networks of one training's name; not known of records that do not name theirs."""
     one, other = _networks(first), _networks(second)
     return any(one[training] != other[training] for training in one.keys() & other.keys())
+
+
+def _share_a_training(first: Summary, second: Summary) -> bool:
+    return bool(_networks(first).items() & _networks(second).items())
 
 
 def _networks(summary: Summary) -> dict[tuple[int, str], str]:

@@ -28,7 +28,7 @@ CARD_FACTS = {
     "distinct_id_share": ("Distinct IDs", "share of the number of items"),
     "alone_share": ("Items with an ID to themselves", ""),
     "largest_bucket": ("Largest bucket", "items that share the most crowded ID"),
-    "num_blank_items": ("Items that nothing tells apart", "without text and without a transition in training"),
+    "num_alike_items": ("Items that nothing tells apart", "of the same text as another, and without a transition of their own"),
     "largest_told_bucket": ("Largest bucket without them", ""),
     "reconstruction_error": ("Reconstruction error", "share of the variance that the codes lose"),
     "num_warm_items": ("Items with a signal of their own", "seen in training, or all where only text is quantized"),

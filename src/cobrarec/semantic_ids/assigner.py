@@ -14,8 +14,8 @@ from cobrarec.progress import Progress, Silent
 from cobrarec.semantic_ids.health_card import HealthCard
 from cobrarec.semantic_ids.quantizer import Quantizer, effective_codebook_size
 from cobrarec.semantic_ids.quantizer_input import QuantizerInput
+from cobrarec.semantic_ids.residual_kmeans import distinct_rows
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
-from cobrarec.semantic_ids.sif import filled_rows
 
 FORMAT = 2
 FILE = "code_assigner.safetensors"
@@ -94,17 +94,17 @@ def fit_semantic_ids(
     """
     progress = progress or Silent()
     inputs, rows, text_only, warm = QuantizerInput.fit(embeddings, train, config, seed)
-    has_text = filled_rows(embeddings)
-    blank = ~has_text if config.signal == "text" else ~(has_text | warm)
+    alike = np.ones(len(rows), np.bool_)
+    alike[np.unique(distinct_rows(rows)[1], return_index=True)[1]] = False
     size = effective_codebook_size(config, len(embeddings))
     if not config.num_levels:
         ids = SemanticIds.from_codes(np.zeros((len(embeddings), 0), np.int32), size)
-        card = HealthCard.of(ids, train, 1.0, ids.codes, warm, blank)
+        card = HealthCard.of(ids, train, 1.0, ids.codes, warm, alike)
         return SemanticIdResult(ids, CodeAssigner(config, inputs, None), card)
     quantizer, codes = _quantizer_class(config).fit(rows, config, seed, progress)
     ids = SemanticIds.from_codes(codes, size)
     error = reconstruction_error(rows, quantizer.decode(codes))
-    card = HealthCard.of(ids, train, error, quantizer.encode(text_only), warm, blank)
+    card = HealthCard.of(ids, train, error, quantizer.encode(text_only), warm, alike)
     return SemanticIdResult(ids, CodeAssigner(config, inputs, quantizer), card)
 
 

@@ -28,7 +28,7 @@ class HealthCard:
         distinct_id_share: IDs per item. alone_share: items whose ID no other item bears, per item.
         bucket_quantiles: items of an ID at the quantiles 0, 25, 50, 75, 90, 99, 100 %.
         largest_bucket: items of the most crowded ID.
-        num_blank_items: items that nothing tells apart, without text and without a transition in training: no quantizer can.
+        num_alike_items: items that to the quantizer are the same as another, which is counted once: no quantizer tells them apart.
         largest_told_bucket: the same as `largest_bucket` without them.
         reconstruction_error: mean squared distance to the vector that the codes stand for, relative to the variance.
         num_warm_items: items with a collaborative embedding of their own (all, where the text alone is quantized).
@@ -47,7 +47,7 @@ class HealthCard:
     alone_share: float
     bucket_quantiles: tuple[float, ...]
     largest_bucket: int
-    num_blank_items: int
+    num_alike_items: int
     largest_told_bucket: int
     reconstruction_error: float
     num_warm_items: int
@@ -63,7 +63,7 @@ class HealthCard:
         error: float,
         text_codes: npt.NDArray[np.int32],
         warm: npt.NDArray[np.bool_],
-        blank: npt.NDArray[np.bool_],
+        alike: npt.NDArray[np.bool_],
     ) -> "HealthCard":
         """Measure `ids`.
 
@@ -73,7 +73,7 @@ class HealthCard:
             error: relative reconstruction error.
             text_codes: `[num_items, num_levels]`, what each item's text alone would have given.
             warm: `[num_items]`, the items for which `text_codes` is compared.
-            blank: `[num_items]`, the items that nothing tells apart.
+            alike: `[num_items]`, the items that are the same as an earlier one in all that is quantized.
         """
         counts = [np.bincount(ids.codes[:, level], minlength=ids.codebook_size) for level in range(ids.num_levels)]
         sizes = np.diff(ids.bucket_offsets)
@@ -89,8 +89,8 @@ class HealthCard:
             alone_share=float((sizes == 1).sum() / ids.num_items),
             bucket_quantiles=tuple(float(q) for q in np.quantile(sizes, QUANTILES)),
             largest_bucket=int(sizes.max()),
-            num_blank_items=int(blank.sum()),
-            largest_told_bucket=int(np.bincount(ids.id_of_row[~blank], minlength=1).max()),
+            num_alike_items=int(alike.sum()),
+            largest_told_bucket=int(np.bincount(ids.id_of_row[~alike], minlength=1).max()),
             reconstruction_error=error,
             num_warm_items=int(warm.sum()),
             text_only_level_agreement=tuple(float(share) for share in equal.mean(axis=0)) if len(equal) else None,
@@ -103,16 +103,20 @@ class HealthCard:
         """Why these IDs do not tell the items apart; empty where they do. Without levels there is nothing to collapse."""
         if not self.num_levels:
             return ()
-        possible = min(self.codebook_size, self.num_items)
+        told = self.num_items - self.num_alike_items
+        if told < 2 <= self.num_items:
+            return ("all items are the same to it",)
+        possible = min(self.codebook_size, told)
         reasons = [
             f"level {level} uses {used} of {possible} codes (fewer than {MIN_USED_SHARE:.0%})"
             for level, used in enumerate(self.used_codes)
             if used < MIN_USED_SHARE * possible
         ]
-        share = self.largest_told_bucket / self.num_items
+        share = self.largest_told_bucket / told
         most = max(MAX_BUCKET_SHARE, 2 / self.codebook_size**self.num_levels)  # twice the mean, where few IDs were asked for
-        if self.num_items > MIN_ITEMS_FOR_BUCKET_RULE and share > most:
-            reasons.append(f"one ID holds {self.largest_told_bucket:,} of {self.num_items:,} items ({share:.0%}, more than {most:.0%})")
+        if told > MIN_ITEMS_FOR_BUCKET_RULE and share > most:
+            items = "items" if told == self.num_items else "items that differ"
+            reasons.append(f"one ID holds {self.largest_told_bucket:,} of {told:,} {items} ({share:.0%}, more than {most:.0%})")
         return tuple(reasons)
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,10 +135,8 @@ class HealthCard:
             f"Items per ID            smallest {smallest:.0f}, median {median:.0f}, 90 % {ninety:.0f}, largest {largest:.0f}",
             f"Reconstruction error    {self.reconstruction_error:.3f} of the variance",
         ]
-        if self.num_blank_items:
-            lines.append(
-                f"Nothing to tell apart   {self.num_blank_items:,} items without text and without a transition in training share an ID"
-            )
+        if self.num_alike_items:
+            lines.append(f"Nothing to tell apart   {self.num_alike_items:,} items have the text of another and no transition of their own")
         if self.same_bucket_share is not None:
             lines.append(f"Next item in same ID    {self.same_bucket_share:.1%} of the training transitions")
         if self.text_only_agreement is not None and self.text_only_level_agreement is not None:

@@ -11,6 +11,8 @@ from cobrarec.progress import Progress
 
 USUAL_CODES = 128
 """Codes per level of a catalog of usual size; docs/configuration.md says what the rule was taken from."""
+ITEMS_PER_CODE = 1024
+"""Of larger catalogs, so that as many beams find as many items however large the catalog is."""
 
 
 @runtime_checkable
@@ -48,9 +50,9 @@ class Quantizer(Protocol):
 def effective_codebook_size(config: SemanticIdsConfig, num_items: int) -> int:
     """Codes per level for a catalog: `codebook_size`, but at most one per `min_items_per_code` items, and at least 2.
 
-    Where the settings give none: `USUAL_CODES`, or the power of two nearest to the root of the number of items, where that is more.
+    Where the settings give none: `USUAL_CODES`, or the power of two nearest to the number of items / `ITEMS_PER_CODE`, where that is more.
     """
     wanted = config.codebook_size
     if wanted is None:
-        wanted = max(USUAL_CODES, 2 ** round(math.log2(max(num_items, 1)) / 2))
+        wanted = max(USUAL_CODES, 2 ** round(math.log2(max(num_items, ITEMS_PER_CODE) / ITEMS_PER_CODE)))
     return min(wanted, max(2, int(num_items / config.min_items_per_code)))

@@ -64,6 +64,7 @@ def epochs_for(settings: TrainingConfig, num_targets: int, num_items: int) -> in
     """The epochs of the settings, or, where these leave it open, by the rule: many targets are seen less often, few ones more often.
 
     What over-fits in many epochs is what is known of items that are rarely taken; where an item has many targets, more epochs are better.
+    `num_items` are those of the training interactions, without the catalog's others.
     """
     if settings.num_epochs is not None:
         return settings.num_epochs
