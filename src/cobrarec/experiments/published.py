@@ -38,7 +38,7 @@ PUBLISHED = (
             "toys": (0.0619, 0.0462, 0.0781, 0.0515),
         },
     ),
-    Published(  # table of the authors' code, github.com/blondered/transformer_benchmark: the highest figures known for these sets
+    Published(  # table of the authors' code, github.com/blondered/transformer_benchmark
         "SASRec with sampled softmax",
         "arXiv 2508.06450",
         {
