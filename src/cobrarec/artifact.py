@@ -38,7 +38,7 @@ from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
 from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
 from cobrarec.model.item_vectors import ItemVectors
-from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
@@ -154,7 +154,7 @@ def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recom
     catalog = Catalog.load(folder, config.data)
     info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
     if config.ranker != "cobra":
-        tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
         baseline = load_baseline(folder, config, PopularItems.of(info.popularity, tie_ranks), tie_ranks)
         return Recommender(catalog, baseline, info)
     semantic_ids = SemanticIds.load(folder)

@@ -6,10 +6,10 @@ from cobrarec.artifact import load_artifact
 from cobrarec.evaluation.evaluate import evaluate
 from cobrarec.experiments.measures import (
     direct_share,
-    has_direct_query,
+    is_ranked_by_direct_query,
     list_metrics,
     rank,
-    ranks_of,
+    ranks_to_keep,
     served,
     target_ranks,
     without_length,
@@ -75,16 +75,16 @@ def test_the_direct_share_counts_the_hits_that_the_direct_query_has_too(run):
     assert hits
     assert direct_share(own, test, lists, Silent()) == round(len(both) / len(hits), 4)
     assert direct_share(own, test, np.full_like(lists, -1), Silent()) is None
-    assert has_direct_query(own)
+    assert is_ranked_by_direct_query(own)
 
 
 def test_ranks_know_whose_they_are(run):
     prepared, recommender = run
     test, lists = prepared.split.test, np.full((prepared.split.test.num_users, 100), -1, dtype=np.int32)
-    ranks = ranks_of(lists, test, prepared.catalog, "hash")
+    ranks = ranks_to_keep(lists, test, prepared.catalog, "hash")
     assert not ranks.ranks.any()
-    valid = ranks_of(lists, prepared.split.valid, prepared.catalog, "hash")
+    valid = ranks_to_keep(lists, prepared.split.valid, prepared.catalog, "hash")
     assert ranks.users == valid.users
     assert ranks.targets != valid.targets
-    fewer = ranks_of(lists[1:], test.select(np.arange(1, test.num_users)), prepared.catalog, "hash")
+    fewer = ranks_to_keep(lists[1:], test.select(np.arange(1, test.num_users)), prepared.catalog, "hash")
     assert fewer.users != ranks.users

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cobrarec.retrieval.ordering import log_scores_of_keys, order_keys, ranks_of, rounded
+from cobrarec.retrieval.ordering import log_scores_of_keys, order_keys, rounded, tie_ranks_of
 
 
 def _order(log_scores, tie_ranks):
@@ -41,7 +41,7 @@ def test_keys_of_a_billion_things_do_not_overflow():
 
 
 def test_ranks_are_the_places_in_the_order_of_the_tie_breakers():
-    assert ranks_of(np.array([30, 10, 20], dtype=np.uint64)).tolist() == [2, 0, 1]
+    assert tie_ranks_of(np.array([30, 10, 20], dtype=np.uint64)).tolist() == [2, 0, 1]
 
 
 def test_rounding_gives_multiples_of_a_step():

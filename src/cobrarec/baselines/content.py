@@ -24,7 +24,7 @@ from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
 from cobrarec.retrieval.item_index import nearest_in_history
 from cobrarec.retrieval.list_engine import Mask, Request
-from cobrarec.retrieval.ordering import LOG_SCORE_STEP, ranks_of
+from cobrarec.retrieval.ordering import LOG_SCORE_STEP, tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommendations import RankedLists
 from cobrarec.retrieval.scored_lists import scored_lists
@@ -64,7 +64,7 @@ class ContentNeighbors(UntrainedRanker):
             tie_breakers: `[num_items]`, smaller first among equal scores (`Catalog.tie_breakers`).
             last: history items whose texts are read.
         """
-        tie_ranks = ranks_of(tie_breakers)
+        tie_ranks = tie_ranks_of(tie_breakers)
         popular = PopularItems.of(train.item_counts(len(embeddings)), tie_ranks)
         return cls(torch.from_numpy(unit_rows(embeddings)), popular, tie_ranks, last)
 

@@ -9,7 +9,7 @@ from cobrarec.baselines.untrained import UntrainedRanker
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
 from cobrarec.retrieval.list_engine import Mask, Request
-from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommendations import RankedLists
 
@@ -32,7 +32,7 @@ class Popularity(UntrainedRanker):
             num_items: items of the catalog; items without interactions come last.
             tie_breakers: `[num_items]`, smaller first among equals (`Catalog.tie_breakers`).
         """
-        return cls(PopularItems.of(train.item_counts(num_items), ranks_of(tie_breakers)))
+        return cls(PopularItems.of(train.item_counts(num_items), tie_ranks_of(tie_breakers)))
 
     def __repr__(self) -> str:
         return "popularity"

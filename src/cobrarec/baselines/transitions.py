@@ -20,7 +20,7 @@ from cobrarec.data.splits import HeldOut
 from cobrarec.evaluation.evaluate import Masking
 from cobrarec.progress import Progress
 from cobrarec.retrieval.list_engine import Mask, Request
-from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommendations import RankedLists
 from cobrarec.retrieval.scored_lists import scored_lists
@@ -58,7 +58,7 @@ class TransitionCounts(UntrainedRanker):
             window: largest distance counted.
             last: history items that score.
         """
-        tie_ranks = ranks_of(tie_breakers)
+        tie_ranks = tie_ranks_of(tie_breakers)
         popular = PopularItems.of(train.item_counts(num_items), tie_ranks)
         return cls(TransitionMemory.fit(train, num_items, window, last), popular, tie_ranks)
 

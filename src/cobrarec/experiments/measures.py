@@ -58,13 +58,13 @@ def target_ranks(lists: Rows, targets: npt.NDArray[np.integer]) -> npt.NDArray[n
     return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0).astype(np.uint8)
 
 
-def ranks_of(lists: Rows, test: HeldOut, catalog: Catalog, config_hash: str) -> Ranks:
+def ranks_to_keep(lists: Rows, test: HeldOut, catalog: Catalog, config_hash: str) -> Ranks:
     """What is kept of a test's lists."""
     users, targets = (_hash_of_ids(ids) for ids in (test.histories.user_ids, catalog.item_ids[test.target_rows]))
     return Ranks(target_ranks(lists, test.target_rows), users, targets, config_hash)
 
 
-def has_direct_query(recommender: Recommender) -> bool:
+def is_ranked_by_direct_query(recommender: Recommender) -> bool:
     """Whether the recommender's network has a direct query; rankers without a network have none."""
     return isinstance(recommender.engine, ListSearch) and score_terms.has_direct_query(recommender.model)
 

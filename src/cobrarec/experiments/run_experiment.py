@@ -14,10 +14,10 @@ from cobrarec.experiments.measures import (
     NUM_LISTED,
     Lists,
     direct_share,
-    has_direct_query,
+    is_ranked_by_direct_query,
     list_metrics,
     rank,
-    ranks_of,
+    ranks_to_keep,
     without_length,
 )
 from cobrarec.experiments.plan import Job, Selection, plan_jobs, runs_of, still_to_do
@@ -123,7 +123,7 @@ def make_record(job: Job, definition: Definition, runs: Runs) -> tuple[Record, R
         "data": runs.tables[job.dataset].content_hash,
         **facts,
     }
-    return record, ranks_of(lists.test, test, prepared.catalog, job.config_hash)
+    return record, ranks_to_keep(lists.test, test, prepared.catalog, job.config_hash)
 
 
 def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[TrainedRun]) -> tuple[Lists, dict[str, Any]]:
@@ -135,7 +135,7 @@ def _own_lists(job: Job, definition: Definition, runs: Runs, trained: list[Train
     facts: dict[str, Any] = {"networks": _networks(definition, (job.model,), trained), "epochs": run.best_epoch, **run.made}
     if isinstance(recommender.engine, ListSearch):
         facts["memory_weight"] = recommender.weights.memory
-    if has_direct_query(recommender):
+    if is_ranked_by_direct_query(recommender):
         facts["direct_weight"] = recommender.weights.direct
         facts["direct_share"] = direct_share(recommender, test, lists.test, runs.progress)
     return lists, facts

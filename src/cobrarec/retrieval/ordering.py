@@ -36,6 +36,6 @@ def rounded(log_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.round(log_scores / LOG_SCORE_STEP) * LOG_SCORE_STEP
 
 
-def ranks_of(tie_breakers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def tie_ranks_of(tie_breakers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Place of each item in the ascending order of `tie_breakers`."""
     return np.argsort(np.argsort(tie_breakers, kind="stable"), kind="stable").astype(np.int64)

@@ -16,7 +16,7 @@ from cobrarec.model.cobra import Cobra, ItemVectors
 from cobrarec.progress import Progress
 from cobrarec.retrieval.list_engine import FusionWeights, ListEngine, Mask, Request
 from cobrarec.retrieval.list_search import ListSearch
-from cobrarec.retrieval.ordering import ranks_of
+from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
 from cobrarec.retrieval.recommendations import RankedLists, Recommendations
@@ -43,7 +43,7 @@ class Recommender:
     def __init__(self, catalog: Catalog, engine: ListEngine, info: ArtifactInfo) -> None:
         """`engine` is one over the rows of `catalog`."""
         self.catalog, self.engine, self.info = catalog, engine, info
-        self._tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        self._tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
         self._popular = PopularItems.of(info.popularity, self._tie_ranks)
 
     @classmethod
@@ -58,7 +58,7 @@ class Recommender:
         memory: TransitionMemory | None = None,
     ) -> "Recommender":
         """A trained model, its catalog and its settings; `items` are the final vectors of the catalog, on the model's device."""
-        tie_ranks = ranks_of(catalog.tie_breakers(info.seed))
+        tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
         return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory), info)
 
     def __repr__(self) -> str:
