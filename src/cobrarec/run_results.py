@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cobrarec.data.splits import HeldOut
 from cobrarec.errors import RunError
@@ -16,6 +17,7 @@ from cobrarec.progress import Progress
 from cobrarec.retrieval.list_engine import FusionWeights
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.score_terms import has_direct_query
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the direct query that are tried on validation."""
@@ -67,13 +69,18 @@ def evaluate_rankers(
     held_out, num_items = held_out_of(prepared, split), prepared.catalog.num_items
     own = next(iter(rankers.values()))
     ids = own.semantic_ids if isinstance(own, Recommender) and prepared.config.ranker == "cobra" else None
-    id_of_row = ids.id_of_row if ids is not None and ids.num_levels else None
+    id_of_row = None if ids is None else measured_ids(ids)
     results = {}
     for name, ranker in rankers.items():
         progress.message(f"Evaluating {name} on {split}: {held_out.num_users:,} users")
         metrics = evaluate(ranker, held_out, ks, num_items, id_of_row, masking, progress)
         results[name] = shown_metrics(metrics, ks)
     return results
+
+
+def measured_ids(ids: SemanticIds) -> npt.NDArray[np.int64] | None:
+    """`[num_items]`, the ID of each row, for `id_recall@k`; None without levels, where all share the empty one."""
+    return ids.id_of_row if ids.num_levels else None
 
 
 def shown_metrics(metrics: Mapping[str, float], ks: Sequence[int]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
-from cobrarec.run_results import KS, choose_weights, shown_metrics
+from cobrarec.run_results import KS, choose_weights, measured_ids, shown_metrics
 from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -169,7 +169,7 @@ def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
     if prepared.split.valid is None:
         return None
     held_out = sample_users(prepared.split.valid, prepared.config.training.max_valid_users, prepared.seed)
-    id_of_row = identified.semantic_ids.id_of_row if identified.semantic_ids.num_levels else None
+    id_of_row = measured_ids(identified.semantic_ids)
 
     def validate(model: Cobra) -> dict[str, float]:
         recommender, _ = _recommender(prepared, identified, model)

@@ -96,7 +96,7 @@ def test_fewer_different_items_than_codes_are_no_collapse_but_a_single_one_is() 
     codes[:20, 0] = np.arange(20)
     assert card(codes, 128, num_alike=0).collapse_reasons[0] == "level 0 uses 20 of 128 codes (fewer than 25%)"
     assert card(codes[::-1].copy(), 128, num_alike=180).collapse_reasons == ()
-    assert card(np.zeros((200, 1), np.int32), 16, num_alike=199).collapse_reasons == ("all items are the same to it",)
+    assert card(np.zeros((200, 1), np.int32), 16, num_alike=199).collapse_reasons == ("to the quantizer all items are the same",)
 
 
 def test_without_levels_nothing_collapses() -> None:

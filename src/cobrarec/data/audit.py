@@ -103,9 +103,10 @@ def _time_entries(histories: Histories, counts: InteractionCounts) -> Iterator[A
         odd = "; is that the unit of all of them?" if first < "1971" else ""
         yield AuditEntry("times", f"{first} to {last}", f"read as {UNIT_NOTES[counts.time_unit]}{odd}")
     yield AuditEntry("unknown times", counts.num_unknown_times, "null: ordered by position" if counts.num_unknown_times else "")
-    num_equal = int(((users[1:] == users[:-1]) & (times[1:] == times[:-1])).sum())
+    is_same_user = users[1:] == users[:-1]
+    num_equal = int((is_same_user & (times[1:] == times[:-1])).sum())
     yield AuditEntry("share of equal times", round(num_equal / max(len(times), 1), 4), "same second as the user's interaction before")
-    if num_back := int(((users[1:] == users[:-1]) & (times[1:] < times[:-1])).sum()):
+    if num_back := int((is_same_user & (times[1:] < times[:-1])).sum()):
         yield AuditEntry("share of times that go back", round(num_back / len(times), 4), BACKWARD_NOTE)
 
 

@@ -105,7 +105,7 @@ class HealthCard:
             return ()
         told = self.num_items - self.num_alike_items
         if told < 2 <= self.num_items:
-            return ("all items are the same to it",)
+            return ("to the quantizer all items are the same",)
         possible = min(self.codebook_size, told)
         reasons = [
             f"level {level} uses {used} of {possible} codes (fewer than {MIN_USED_SHARE:.0%})"

@@ -75,7 +75,7 @@ class Trainer:
         self._optimizer = build_optimizer(model.parameter_groups(), config.training)
         self._average = AveragedWeights(model, config.training.ema_decay)
         num_targets = int(self._windows.num_targets.sum())
-        num_taken = len(np.unique(train.rows[train.places()]))
+        num_taken = int(np.count_nonzero(train.item_counts(self._sampling.semantic_ids.num_items)))
         self._num_epochs = epochs_for(config.training, num_targets, num_taken)
         self._targets_per_step = targets_per_step(config.training, num_targets)
         self._settings = settings_of(config, options.seed, num_targets)
