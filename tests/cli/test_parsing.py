@@ -1,7 +1,8 @@
 import pytest
 
-from cobrarec.cli.commands import COMMANDS, list_lengths
+from cobrarec.cli.commands import COMMANDS
 from cobrarec.cli.parsing import parse
+from cobrarec.cli.run_commands import list_lengths
 from cobrarec.errors import ConfigError
 
 

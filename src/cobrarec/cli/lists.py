@@ -18,7 +18,7 @@ from cobrarec.retrieval.recommendations import Reasons, Recommendation, Recommen
 from cobrarec.retrieval.recommender import Recommender
 
 if TYPE_CHECKING:
-    from cobrarec.cli.commands import Recommend
+    from cobrarec.cli.artifact_commands import Recommend
     from cobrarec.cli.screen import Screen
 
 USERS_AT_ONCE = 1024

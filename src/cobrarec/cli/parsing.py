@@ -6,7 +6,8 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 import tyro
 
-from cobrarec.cli import commands
+from cobrarec.cli.commands import COMMANDS
+from cobrarec.cli.run_commands import Fit, Prepare
 from cobrarec.cli.settings import base_config, config_from_settings, settings_type
 from cobrarec.config import Config
 
@@ -33,8 +34,8 @@ class Command(Protocol):
 def parse(words: Sequence[str]) -> Command:
     """The command that `words` ask for. Exits with code 2 and a message where they cannot be parsed; raises ConfigError for settings."""
     name = next((word for word in words if not word.startswith("-")), "")
-    with_settings = {kind.name: kind for kind in (commands.Fit, commands.Prepare)}
-    kinds: dict[str, Any] = {kind.name: kind for kind in commands.COMMANDS}
+    with_settings = {kind.name: kind for kind in (Fit, Prepare)}
+    kinds: dict[str, Any] = {kind.name: kind for kind in COMMANDS}
     if name in with_settings:
         kinds[name] = _with_settings(with_settings[name], base_config(words))
     union: Any = None

@@ -1,0 +1,88 @@
+"""Commands over an artifact: lists from it, and whether it is whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from tyro.conf import UseAppendAction
+
+from cobrarec.cli.settings import Flag
+from cobrarec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cobrarec.cli.screen import Screen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommend:
+    """Lists of items for histories, known or never seen before.
+
+    For example:
+
+      cobrarec recommend --artifact runs/first/artifact --histories new_users.parquet --k 10 --out lists.parquet
+      cobrarec recommend --artifact runs/first/artifact --item B001 --item B007 --explain
+    """
+
+    name: ClassVar[str] = "recommend"
+    artifact: Path
+    """The folder `artifact` of a run."""
+    histories: Path | None = None
+    """Table with `user_id`, `item_id` and `position` or `timestamp` for the order."""
+    item: UseAppendAction[tuple[str, ...]] = ()
+    """An item of the one history to recommend for, oldest first; give it several times."""
+    k: int = 10
+    """Length of each list."""
+    out: Path | None = None
+    """Write the lists here (parquet, CSV or JSONL by its ending) instead of printing them."""
+    explain: Flag = False
+    """Say why each item is there: beam probability, cosine, nearest item of the history."""
+    json: Flag = False
+    """Print JSON instead of a table."""
+    exclude: UseAppendAction[tuple[str, ...]] = ()
+    """Item, or file of items (a table with `item_id`, or one id a line), that must not be recommended."""
+    allow: UseAppendAction[tuple[str, ...]] = ()
+    """Item, or file of items, to which recommendations are limited."""
+    unknown: Literal["skip", "error"] = "skip"
+    """Items that the artifact does not know: left out and counted, or refused."""
+    include_history: Flag = False
+    """Items of the history may be recommended again."""
+    num_beams: int | None = None
+    """Semantic IDs kept by beam search."""
+    tau: float | None = None
+    """Weight of the beam score in BeamFusion."""
+    psi: float | None = None
+    """Weight of the similarity in BeamFusion."""
+
+    def run(self, screen: "Screen") -> None:
+        """Load the artifact, recommend, print or write the lists."""
+        from cobrarec.cli.lists import recommend
+
+        if (self.histories is None) == (not self.item):
+            raise ConfigError("Give either --histories FILE or --item ID (once per item of one history).")
+        if self.k < 1:
+            raise ConfigError(f"--k is {self.k}, expected at least 1.")
+        if self.out is not None and (self.json or self.explain):
+            raise ConfigError("--out writes a table without reasons; print them with --json or --explain instead, or leave these away.")
+        recommend(self, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """Compare every file of an artifact with its manifest.
+
+    For example:
+
+      cobrarec verify --artifact runs/first/artifact
+    """
+
+    name: ClassVar[str] = "verify"
+    artifact: Path
+    """The folder `artifact` of a run."""
+
+    def run(self, screen: "Screen") -> None:
+        """Verify and print what the artifact is."""
+        from cobrarec.artifact_manifest import verify_files
+
+        manifest = verify_files(self.artifact)
+        files = f"{len(manifest['files'])} files are as written {manifest['created']}"
+        screen.line(f"{self.artifact}: {files}; ranker {manifest['ranker']}, split {manifest['split']}")
