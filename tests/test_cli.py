@@ -119,6 +119,37 @@ def test_unknown_items_are_left_out_or_refused(run, capsys):
     assert "'nowhere'" in capsys.readouterr().err
 
 
+def test_items_are_added_removed_and_compacted(run, tmp_path, capsys):
+    import shutil
+
+    artifact = str(shutil.copytree(run / "artifact", tmp_path / "artifact"))
+    (tmp_path / "new.csv").write_text("item_id,title\nfresh,a fresh thing\n")
+    assert main(["items", "add", "--artifact", artifact, "--items", str(tmp_path / "new.csv")]) == 0
+    assert "1 added; catalog version 1" in capsys.readouterr().out
+    assert main(["items", "add", "--artifact", artifact, "--items", str(tmp_path / "new.csv")]) == 0
+    assert "1 unchanged; catalog version 1" in capsys.readouterr().out
+    assert main(["items", "remove", "--artifact", artifact, "--item", item_ids(1)[0]]) == 0
+    assert "1 removed; catalog version 2" in capsys.readouterr().out
+    assert main(["recommend", "--artifact", artifact, "--item", "fresh", "--k", "100", "--json", "--unknown", "error"]) == 0
+    listed = {item["item_id"] for item in json.loads(capsys.readouterr().out)[0]["items"]}
+    assert listed == set(small_world()[0]["item_id"].to_pylist()) - {item_ids(1)[0]}
+    assert main(["items", "compact", "--artifact", artifact, "--out", str(tmp_path / "compacted")]) == 0
+    assert "49 items, catalog version 2" in capsys.readouterr().out
+    assert main(["verify", "--artifact", artifact]) == 0
+    assert "2 changes of items since" in capsys.readouterr().out
+    assert main(["items", "remove", "--artifact", artifact, "--item", "nobody"]) == 2
+    assert "'nobody'" in capsys.readouterr().err
+
+
+def test_items_of_a_ranker_without_a_network_stay_as_they_are(tmp_path, capsys):
+    words = write_small(tmp_path)[:4]
+    assert main(["fit", *words, "--out", str(tmp_path / "run"), "--model", "popularity"]) == 0
+    capsys.readouterr()
+    assert main(["items", "remove", "--artifact", str(tmp_path / "run" / "artifact"), "--item", item_ids(1)[0]]) == 2
+    assert "of the ranker popularity" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "artifact" / "changes").exists()
+
+
 def test_verify_says_what_the_artifact_is_and_refuses_an_altered_one(run, tmp_path, capsys):
     import shutil
 

@@ -138,7 +138,7 @@ def test_every_option_of_every_command_is_documented(command: Any) -> None:
     part = page.split(f"\n## {command.name}\n")[1].split("\n## ")[0]
     hints = get_type_hints(command, include_extras=True)
     for field in dataclasses.fields(command):
-        if "Suppress" in str(hints[field.name]) or field.name in ("resolved", "source"):
+        if "Suppress" in str(hints[field.name]) or field.name in ("resolved", "source", "action"):
             continue
         name = {"run_folder": "run"}.get(field.name, field.name).replace("_", "-")
         assert re.search(rf"--{name}(?![\w-])", part), f"--{name} of {command.name}"

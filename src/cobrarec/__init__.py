@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cobrarec.artifact import load_artifact as load
+    from cobrarec.artifact import open_live_catalog
     from cobrarec.artifact import verify_artifact as verify
     from cobrarec.config import Config, RunOptions, load_config
     from cobrarec.errors import CobraRecError, UserError
@@ -31,6 +32,7 @@ _HOMES = {
     "fit": ("cobrarec.pipeline", "fit"),
     "load": ("cobrarec.artifact", "load_artifact"),
     "load_config": ("cobrarec.config", "load_config"),
+    "open_live_catalog": ("cobrarec.artifact", "open_live_catalog"),
     "verify": ("cobrarec.artifact", "verify_artifact"),
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "fit",
     "load",
     "load_config",
+    "open_live_catalog",
     "verify",
 ]
 

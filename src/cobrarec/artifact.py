@@ -12,10 +12,14 @@ Where the ranker is no network, only the first line and what it counts or compar
               transitions.safetensors                                    `counts`
               unit_embeddings.npy                                        `content`
 
+Where items were changed without retraining (`LiveCatalog`):
+
+              delisted.npy                                               rows of items removed before the artifact was written
+              changes/                                                   what changed since, outside the manifest; see `change_log`
+
 It holds no history and nothing that is pickled.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +32,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cobrarec.artifact_manifest import read_manifest, replace_folder, verify_files, write_manifest, write_text
+from cobrarec.artifact_manifest import CHANGES, read_manifest, replace_folder, verify_files, write_manifest, write_text
 from cobrarec.baselines.storage import Baseline, choices_of_baseline, load_baseline, refuse_other_catalog, save_baseline
 from cobrarec.config import Config, dump_config, load_config
 from cobrarec.data.catalog import Catalog
@@ -38,6 +42,10 @@ from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
 from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
 from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.change_log import LogWriter, read_log
+from cobrarec.retrieval.item_changes import ItemChange
+from cobrarec.retrieval.live_catalog import LiveCatalog, apply_changes
+from cobrarec.retrieval.new_items import NewItemTools
 from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
@@ -48,20 +56,6 @@ from cobrarec.semantic_ids.text_embeddings import TextEmbedder
 from cobrarec.training.job import resolve_device
 
 MEMORY = "transition_memory.safetensors"
-
-
-@dataclass(frozen=True)
-class NewItemTools:
-    """What turns the text of an item added later into its codes and its vector."""
-
-    embedder: TextEmbedder
-    """Text to frozen embedding."""
-    assigner: CodeAssigner
-    """Frozen embedding to codes."""
-    cold_start: ColdStart
-    """Frozen embedding to what stands in for trained parameters of the item."""
-    tokenizer: ItemTokenizer | None = None
-    """Text to tokens, where the item encoder reads those."""
 
 
 def save_artifact(
@@ -105,18 +99,65 @@ def save_baseline_artifact(folder: Path, recommender: Recommender, baseline: Bas
         _write_manifest(partial, recommender, config, facts)
 
 
-def load_artifact(folder: Path | str, device: str = "cpu") -> Recommender:
-    """The recommender of an artifact, after comparing every file with the manifest.
+def load_artifact(folder: Path | str, device: str = "cpu", catalog_version: int | None = None) -> Recommender:
+    """The recommender of an artifact, after comparing every file with the manifest, with the changes made to its items since.
 
     Args:
         folder: the folder `artifact` of a run.
         device: where to compute, as torch names it; `auto` takes a GPU where there is one.
+        catalog_version: as it was after so many changes of items; None: after all, 0: as it was fitted.
 
     Raises:
-        ArtifactError: the artifact is damaged, altered or of another version.
+        ArtifactError: the artifact is damaged, altered or of another version, or never had this catalog version.
         ConfigError: a GPU is asked for and there is none.
     """
-    folder, place = Path(folder), resolve_device(device)
+    folder = Path(folder)
+    base = _load_base(folder, device)
+    return _after(base, folder, load_changes(folder, base.info.artifact), catalog_version)
+
+
+def load_changes(folder: Path, artifact: str) -> list[ItemChange]:
+    """The changes made to the items of an artifact, of which `artifact` is the manifest's sha256, since it was written."""
+    return [ItemChange.from_bytes(payload) for payload in read_log(folder / CHANGES, artifact).payloads]
+
+
+def open_live_catalog(folder: Path | str, name: str, device: str = "cpu") -> LiveCatalog:
+    """The artifact opened for changes of its items, which go on disk and are there wherever it is loaded next.
+
+    Args:
+        folder: the folder `artifact` of a run.
+        name: what this writer is called, for others, who are refused while it is open.
+        device: as in `load_artifact`.
+
+    Raises:
+        ArtifactError: as in `load_artifact`; another writer has it open; it cannot be written; or it has no network.
+        MachineError: the disk is full.
+    """
+    folder = Path(folder)
+    base, tools = _load_base(folder, device), load_new_item_tools(folder)
+    log, contents = LogWriter.open(folder / CHANGES, base.info.artifact, name)
+    try:
+        changes = [ItemChange.from_bytes(payload) for payload in contents.payloads]
+        return LiveCatalog(_after(base, folder, changes, None), tools, load_config(folder / "config.yaml").data, log)
+    except BaseException:
+        log.close()
+        raise
+
+
+def _after(base: Recommender, folder: Path, changes: list[ItemChange], catalog_version: int | None) -> Recommender:
+    first = base.info.catalog_version
+    if catalog_version is not None:
+        if not first <= catalog_version <= first + len(changes):
+            raise ArtifactError(
+                f"{folder} has the catalog versions {first} to {first + len(changes)}, not {catalog_version}; give one of these."
+            )
+        changes = changes[: catalog_version - first]
+    return apply_changes(base, changes, load_config(folder / "config.yaml").data) if changes else base
+
+
+def _load_base(folder: Path, device: str) -> Recommender:
+    """The recommender of an artifact without the changes made since; raises as `load_artifact` does."""
+    place = resolve_device(device)
     manifest = verify_files(folder)
     try:
         return _load(folder, manifest, place)
@@ -152,12 +193,13 @@ def verify_artifact(folder: Path | str) -> dict[str, Any]:
 def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recommender:
     config = load_config(folder / "config.yaml")
     catalog = Catalog.load(folder, config.data)
-    info = ArtifactInfo(np.load(folder / "popularity.npy", allow_pickle=False), manifest["split"], manifest["model"]["seed"])
+    facts, popularity = manifest["model"], np.load(folder / "popularity.npy", allow_pickle=False)
+    info = ArtifactInfo(popularity, manifest["split"], facts["seed"], manifest["sha256"], facts.get("catalog_version", 0))
     if config.ranker != "cobra":
         tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
         baseline = load_baseline(folder, config, PopularItems.of(info.popularity, tie_ranks), tie_ranks)
         return Recommender(catalog, baseline, info)
-    semantic_ids = SemanticIds.load(folder)
+    semantic_ids = SemanticIds.load(folder, catalog.is_listed)
     model = _load_model(folder, config, semantic_ids).to(device)
     items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)
     model.eval()
@@ -173,8 +215,10 @@ def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobr
     if (folder / "item_tokens.npy").exists():
         tokenizer = ItemTokenizer.load(folder / "item_tokenizer.json", config.model.item.text_encoder)
         tokens = TokenTable(np.load(folder / "item_tokens.npy", allow_pickle=False), tokenizer.vocabulary_size)
-    model = build_model(config.model, semantic_ids, np.load(folder / "embeddings.npy", allow_pickle=False), tokens)
+    embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
+    model = build_model(config.model, semantic_ids, embeddings, tokens)
     model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.item_encoder.read_catalog(embeddings)
     return model
 
 

@@ -19,6 +19,8 @@ from cobrarec.errors import ArtifactError
 
 FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
+CHANGES = "changes"
+"""Folder inside an artifact for what changed since it was written; it checks itself."""
 LEARNED, LEARNED_MORE, LEARNED_ALL = "training interactions", "training and validation interactions", "all interactions"
 """What a model has learned from, as manifests say under `trained_on`."""
 
@@ -99,9 +101,9 @@ def _own_hash(manifest: dict[str, Any]) -> str:
 
 
 def _file_names(folder: Path) -> list[str]:
-    """All files but the manifest and hidden ones, which file managers leave behind."""
+    """All files but the manifest, the log of changes, and hidden ones, which file managers leave behind."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST and not path.name.startswith("."))
-    return sorted(str(path.relative_to(folder)) for path in paths)
+    return sorted(str(path.relative_to(folder)) for path in paths if path.relative_to(folder).parts[0] != CHANGES)
 
 
 def verify_files(folder: Path) -> dict[str, Any]:

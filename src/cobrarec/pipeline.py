@@ -255,7 +255,7 @@ def _rankers(prepared: Prepared, split: str, beside: Mapping[str, Baseline], pro
 
 def _own_artifact(prepared: Prepared, folder: Path) -> Recommender:
     """The recommender of an artifact of the run; raises RunError where one of another run lies there."""
-    recommender = load_artifact(folder)
+    recommender = load_artifact(folder, catalog_version=0)  # items may have been changed since
     told = f"{folder} was not made by this run"
     if recommender.info.split != prepared.split.name:
         raise RunError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cobrarec.artifact import NewItemTools, load_artifact, load_cold_start, save_artifact
+from cobrarec.artifact import load_artifact, load_cold_start, save_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
 from cobrarec.config import RunOptions
 from cobrarec.evaluation.evaluate import evaluate, sample_users
@@ -21,6 +21,7 @@ from cobrarec.model.cold_start import ColdStart
 from cobrarec.model.item_tokenizer import ItemTokenizer
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
+from cobrarec.retrieval.new_items import NewItemTools
 from cobrarec.retrieval.recommender import ArtifactInfo, Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.run_results import KS, choose_weights, measured_ids, shown_metrics

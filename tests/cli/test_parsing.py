@@ -7,7 +7,7 @@ from cobrarec.errors import ConfigError
 
 
 def test_every_command_of_the_documentation_is_there():
-    names = ["fit", "prepare", "semantic-ids", "train", "evaluate", "recommend", "data", "report", "verify", "demo", "experiment"]
+    names = ["fit", "prepare", "semantic-ids", "train", "evaluate", "recommend", "items", "data", "report", "verify", "demo", "experiment"]
     assert [kind.name for kind in COMMANDS] == names
 
 
@@ -26,6 +26,7 @@ def test_every_command_of_the_documentation_is_there():
         "data movielens-100k --out DIR",
         "report --run RUN",
         "verify --artifact A",
+        "items remove --artifact A --item B001 --item B002",
         "demo",
         "experiment table2 --data DIR --out RUNS --results R --datasets beauty,toys --models cobra --seeds 0,1 --scale 0.1 --estimate",
         "experiment cascade --protocols masked,unmasked --device cpu --num-threads 1",

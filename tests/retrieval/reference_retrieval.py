@@ -94,7 +94,7 @@ def slow_scores(recommender, history, num_beams, struck=()):
     """Log scores of all items that the beams of one user hold, item by item. Neither more beams nor a fill."""
     model, items, ids, config = recommender.model, recommender.items, recommender.semantic_ids, recommender.config
     removed = set() if config.include_history else {int(row) for row in history}
-    left = set(range(ids.num_items)) - removed
+    left = set(np.flatnonzero(ids.is_listed).tolist()) - removed
     found, by_level = paths(recommender, history)
     unit = torch.nn.functional.normalize(items.vectors, dim=1)
 
@@ -146,7 +146,7 @@ def direct_log_probs(recommender, history, removed):
     unit = torch.nn.functional.normalize(items.vectors, dim=1)
     logits = {}
     for row in range(len(unit)):
-        if row not in removed:
+        if row not in removed and recommender.semantic_ids.is_listed[row]:
             logits[row] = (query @ unit[row] / model.direct_temperature + items.direct_bias[row]).item()
     total = logsumexp(list(logits.values()))
     return {row: logit - total for row, logit in logits.items()}

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from reference_retrieval import best_ids, paths
@@ -7,6 +8,7 @@ from cobrarec.retrieval.beam_search import AllowedItems, beam_search, prune
 from cobrarec.retrieval.encoded_histories import RemovedItems, encode_histories
 
 CPU = torch.device("cpu")
+ALL_LISTED = np.ones(60, np.bool_)
 LEVELS = pytest.mark.parametrize(("num_levels", "codebook_size"), [(1, 12), (2, 5), (3, 4), (4, 3)])
 
 
@@ -69,7 +71,7 @@ def test_probabilities_are_over_all_codes_so_missing_prefixes_are_not_renormaliz
 def test_removed_and_filtered_items_close_prefixes_and_change_no_probability(num_levels, codebook_size, num_beams):
     recommender, histories = make_recommender(num_levels, codebook_size), some_histories(6, longest=40)
     mask = torch.rand(60, generator=torch.Generator().manual_seed(1)) < 0.3
-    removed = RemovedItems.of(histories, 60, CPU)
+    removed = RemovedItems.of(histories, ALL_LISTED, CPU)
     beams = _search(recommender, histories, num_beams, mask, removed)
     for user in range(6):
         found, by_level = paths(recommender, histories.of(user))
@@ -83,7 +85,7 @@ def test_removed_and_filtered_items_close_prefixes_and_change_no_probability(num
 def test_a_user_whose_history_is_the_whole_catalog_has_no_beam():
     recommender = make_recommender(2, 4)
     histories = type(some_histories()).from_lists([list(range(60)), [3]])
-    beams = _search(recommender, histories, 5, removed=RemovedItems.of(histories, 60, CPU))
+    beams = _search(recommender, histories, 5, removed=RemovedItems.of(histories, ALL_LISTED, CPU))
     assert (beams.ids[0] == -1).all()
     assert (beams.ids[1] >= 0).all()
     assert not torch.isnan(beams.log_probs).any()

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from small_world import NUM_ITEMS, make_recommender, some_histories
@@ -6,6 +7,7 @@ from cobrarec.data.interactions import Histories
 from cobrarec.retrieval.encoded_histories import RemovedItems, encode_histories, log_softmax_without
 
 CPU = torch.device("cpu")
+ALL_LISTED = np.ones(NUM_ITEMS, np.bool_)
 
 
 def _as_sets(removed, num_users):
@@ -13,21 +15,21 @@ def _as_sets(removed, num_users):
 
 
 def test_each_history_item_is_removed_once_however_old():
-    removed = RemovedItems.of(Histories.from_lists([[3, 1, 3, 1, 1], [], [7]]), 10, CPU)
+    removed = RemovedItems.of(Histories.from_lists([[3, 1, 3, 1, 1], [], [7]]), np.ones(10, np.bool_), CPU)
     assert removed.users.tolist() == [0, 0, 2]
     assert removed.rows.tolist() == [1, 3, 7]
 
 
 def test_selected_users_are_numbered_anew():
     histories = some_histories(6)
-    removed = RemovedItems.of(histories, NUM_ITEMS, CPU)
+    removed = RemovedItems.of(histories, ALL_LISTED, CPU)
     chosen = torch.tensor([1, 4])
     assert _as_sets(removed.select(chosen, 6), 2) == [set(histories.of(1).tolist()), set(histories.of(4).tolist())]
 
 
 def test_removed_items_are_found_among_the_beams_that_hold_them():
     recommender, histories = make_recommender(2, 5), some_histories(6, longest=30)
-    tables, removed = recommender.model.tables, RemovedItems.of(histories, NUM_ITEMS, CPU)
+    tables, removed = recommender.model.tables, RemovedItems.of(histories, ALL_LISTED, CPU)
     beams = torch.stack([torch.randperm(tables.num_ids, generator=torch.Generator().manual_seed(u))[:4] for u in range(6)])
     beams[2, 3] = -1
     pairs, rows = removed.pairs(beams, tables)
@@ -57,7 +59,7 @@ def test_log_softmax_leaves_out_what_is_removed():
 @torch.no_grad()
 def test_the_direct_queries_log_probabilities_are_over_the_catalog_less_the_history():
     recommender, histories = make_recommender(2, 5), some_histories(4)
-    removed = RemovedItems.of(histories, NUM_ITEMS, CPU)
+    removed = RemovedItems.of(histories, ALL_LISTED, CPU)
     encoded = encode_histories(recommender.model, recommender.items, histories, removed, scan=True)
     assert torch.allclose(torch.logsumexp(encoded.log_direct, 1), torch.zeros(4), atol=1e-5)
     assert all(torch.isneginf(encoded.log_direct[u, list(items)]).all() for u, items in enumerate(_as_sets(removed, 4)))

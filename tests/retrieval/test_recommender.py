@@ -1,4 +1,3 @@
-import copy
 import dataclasses
 
 import numpy as np
@@ -265,8 +264,7 @@ def test_the_catalogs_row_order_does_not_break_ties(num_levels):
     one = make_recommender(num_levels, use_dense=False)  # codes alone: all items of an ID score the same
     order = np.random.default_rng(4).permutation(NUM_ITEMS)
     ids = SemanticIds.from_codes(one.semantic_ids.codes[order], one.semantic_ids.codebook_size)
-    model = copy.deepcopy(one.model)
-    model.use_semantic_ids(ids)
+    model = one.model.with_semantic_ids(ids)
     table = one.catalog.table.take(order)
     parts = {"catalog": Catalog.from_table(table, DataConfig()), "semantic_ids": ids, "model": model}
     other = replaced(one, **parts, info=dataclasses.replace(one.info, popularity=one.info.popularity[order]))

@@ -82,14 +82,24 @@ def test_without_levels_all_items_share_the_empty_id() -> None:
     assert ids.find([]) == 0
 
 
-@given(codes_of_catalogs(), st.integers(0, 3))
-def test_added_items_leave_the_codes_of_the_others_alone(codes: npt.NDArray[np.int32], num_new: int) -> None:
-    ids = SemanticIds.from_codes(codes, SIZE)
-    new = np.full((num_new, ids.num_levels), SIZE - 1, np.int32)
-    grown = ids.with_items(new)
-    assert grown.num_items == ids.num_items + num_new
-    assert (grown.codes[: ids.num_items] == ids.codes).all()
-    assert (grown.codes[ids.num_items :] == new).all()
+@given(codes_of_catalogs(), st.data())
+def test_delisted_items_keep_their_codes_and_are_in_no_bucket(codes: npt.NDArray[np.int32], data: st.DataObject) -> None:
+    is_listed = data.draw(arrays(np.bool_, len(codes)).filter(lambda mask: mask.any()))
+    ids, rest = SemanticIds.from_codes(codes, SIZE, is_listed), SemanticIds.from_codes(codes[is_listed], SIZE)
+    listed = np.flatnonzero(is_listed)
+    assert (ids.codes == codes).all()
+    assert (ids.num_items, ids.num_listed) == (len(codes), len(listed))
+    assert (ids.is_listed == is_listed).all()
+    assert (ids.id_of_row[listed] == rest.id_of_row).all()
+    assert (ids.bucket_rows == listed[rest.bucket_rows]).all()
+    assert (ids.bucket_offsets == rest.bucket_offsets).all()
+    for name in ("child", "parent", "last_code"):
+        assert all((a == b).all() for a, b in zip(getattr(ids, name), getattr(rest, name), strict=True))
+
+
+def test_a_catalog_with_every_item_delisted_has_no_ids() -> None:
+    with pytest.raises(ValueError, match="0 listed"):
+        SemanticIds.from_codes(np.zeros((3, 1), np.int32), 2, np.zeros(3, np.bool_))
 
 
 @pytest.mark.parametrize("codes", [[[0, 5]], [[-1, 0]]])
@@ -99,7 +109,7 @@ def test_codes_outside_the_codebook_are_refused(codes: list[list[int]]) -> None:
 
 
 def test_a_catalog_without_items_has_no_ids() -> None:
-    with pytest.raises(ValueError, match="num_items >= 1"):
+    with pytest.raises(ValueError, match="at least 1 listed"):
         SemanticIds.from_codes(np.zeros((0, 2), np.int32), SIZE)
 
 

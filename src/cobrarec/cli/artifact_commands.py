@@ -1,10 +1,10 @@
-"""Commands over an artifact: lists from it, and whether it is whole."""
+"""Commands over an artifact: lists from it, changes of its items, and whether it is whole."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from tyro.conf import UseAppendAction
+from tyro.conf import Positional, UseAppendAction
 
 from cobrarec.cli.settings import Flag
 from cobrarec.errors import ConfigError
@@ -67,6 +67,44 @@ class Recommend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Items:
+    """Add, change or remove items of an artifact without retraining, or write what it has become as a new artifact.
+
+    Items whose ids are new are added, others say from then on what the table says. Removed items are in no list any more, but still
+    count in histories. The changes lie inside the artifact and are on disk when the command ends.
+
+    For example:
+
+      cobrarec items add --artifact runs/first/artifact --items new_items.parquet
+      cobrarec items remove --artifact runs/first/artifact --item B001 --item B007
+      cobrarec items compact --artifact runs/first/artifact --out runs/first/artifact-2
+    """
+
+    name: ClassVar[str] = "items"
+    action: Positional[Literal["add", "remove", "compact"]]
+    """What to do."""
+    artifact: Path
+    """The folder `artifact` of a run."""
+    items: Path | None = None
+    """For `add`: table of items (parquet, CSV, JSONL) with `item_id` and columns of the items table that the model was fitted with."""
+    item: UseAppendAction[tuple[str, ...]] = ()
+    """For `remove`: item, or file of items (a table with `item_id`, or one id a line)."""
+    out: Path | None = None
+    """For `compact`: a new folder for the new artifact."""
+
+    def run(self, screen: "Screen") -> None:
+        """Make the change and say what it came to."""
+        from cobrarec.cli.items import change_items
+
+        needed = {"add": "items", "remove": "item", "compact": "out"}
+        for action, option in needed.items():
+            if (action == self.action) != bool(getattr(self, option)):
+                told = f"needs --{option}" if action == self.action else f"takes no --{option}"
+                raise ConfigError(f"`cobrarec items {self.action}` {told}; see `cobrarec items --help`.")
+        change_items(self, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verify:
     """Compare every file of an artifact with its manifest.
 
@@ -81,8 +119,11 @@ class Verify:
 
     def run(self, screen: "Screen") -> None:
         """Verify and print what the artifact is."""
+        from cobrarec.artifact import load_changes
         from cobrarec.artifact_manifest import verify_files
 
         manifest = verify_files(self.artifact)
         files = f"{len(manifest['files'])} files are as written {manifest['created']}"
-        screen.line(f"{self.artifact}: {files}; ranker {manifest['ranker']}, split {manifest['split']}")
+        num_changes = len(load_changes(self.artifact, manifest["sha256"]))
+        changed = f", {num_changes:,} changes of items since" if num_changes else ""
+        screen.line(f"{self.artifact}: {files}; ranker {manifest['ranker']}, split {manifest['split']}{changed}")

@@ -1,11 +1,12 @@
 """The catalog: which items there are, which row each has, what its text says.
 
-`row` is ours (0 .. num_items - 1, the order of the file), `item_id` is the caller's and comes back with its own type.
+`row` is ours (0 .. num_items - 1, the order of the file), `item_id` is the caller's and comes back with its own type. A *delisted* item
+was removed: it keeps its row, because histories hold it, and is in no list.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,6 +29,7 @@ UnknownPolicy: TypeAlias = Literal["error", "skip"]
 """What to do with an id that the catalog lacks."""
 
 TITLE_CHARACTERS = 80
+DELISTED = "delisted.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class Catalog:
         item_ids: [num_items], int64 or object (str).
         num_duplicates: rows that were dropped because they repeat an item.
         num_cut_texts: texts that were cut.
+        delisted: rows of the delisted items, ascending.
     """
 
     table: pa.Table
@@ -47,6 +50,7 @@ class Catalog:
     item_ids: npt.NDArray[Any]
     num_duplicates: int = 0
     num_cut_texts: int = 0
+    delisted: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
     def from_table(cls, table: pa.Table, config: DataConfig) -> "Catalog":
@@ -82,6 +86,13 @@ class Catalog:
         """Number of items."""
         return len(self.item_ids)
 
+    @cached_property
+    def is_listed(self) -> npt.NDArray[np.bool_]:
+        """`[num_items]`: whether lists may hold the item."""
+        mask = np.ones(self.num_items, np.bool_)
+        mask[self.delisted] = False
+        return mask
+
     @property
     def id_type(self) -> type:
         """`int` or `str`."""
@@ -91,6 +102,10 @@ class Catalog:
         """Whether this is the id of an item; one of another type is not."""
         value = item_id.item() if isinstance(item_id, np.generic) else item_id
         return isinstance(value, self.id_type) and not isinstance(value, bool) and value in self._row_of
+
+    def find(self, item_id: Any) -> int:
+        """The row of an id of the catalog's type, -1 where the catalog lacks it."""
+        return self._row_of.get(item_id, -1)
 
     @cached_property
     def titles(self) -> tuple[str, ...]:
@@ -152,13 +167,18 @@ class Catalog:
         return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
     def save(self, folder: Path) -> None:
-        """Write `items.parquet`, `item_id` first."""
+        """Write `items.parquet`, `item_id` first, and `delisted.npy` where items are delisted."""
         write_table(self.table, folder / "items.parquet")
+        if len(self.delisted):
+            np.save(folder / DELISTED, self.delisted, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, config: DataConfig) -> "Catalog":
         """Read what `save` wrote; `config` gives the template of the texts."""
-        return cls.from_table(read_table(folder / "items.parquet", "items table"), config)
+        catalog = cls.from_table(read_table(folder / "items.parquet", "items table"), config)
+        if not (folder / DELISTED).exists():
+            return catalog
+        return replace(catalog, delisted=np.load(folder / DELISTED, allow_pickle=False))
 
     @cached_property
     def _row_of(self) -> dict[ItemId, int]:

@@ -4,6 +4,7 @@ Ours -> the paper's: item vector -> v_t, code embeddings -> e_t, state at the ve
 v_hat (eq. 5, 6). Beyond the paper, each a switch: a direct query, evidence for codes from it, a skip into the dense query, item biases.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -210,11 +211,14 @@ class Cobra(nn.Module):
         self.train(was_training)
         return ItemVectors(vectors, self.dense_bias.detach().clone(), self.direct_bias.detach().clone())
 
-    def use_semantic_ids(self, semantic_ids: SemanticIds) -> None:
-        """Take the IDs of a grown or changed catalog, whose vectors are then given to every call as `items`."""
-        self.semantic_ids, self.tables = semantic_ids, IdTables(semantic_ids).to(self.dense_bias.device)
+    def with_semantic_ids(self, semantic_ids: SemanticIds) -> "Cobra":
+        """The same weights, not copied, over the IDs of a changed catalog; call `refresh_evidence` with its vectors before use."""
+        twin = copy.copy(self)
+        twin._modules = dict(self._modules)  # what is set below must not be set in this one
+        twin.semantic_ids, twin.tables = semantic_ids, IdTables(semantic_ids).to(self.dense_bias.device)
         if self.centroids is not None:
-            self.centroids.reset(self.tables)
+            twin.centroids = CentroidEvidence(twin.tables, self.config.dim, self.config.num_centroids, self.config.exact_catalog_limit)
+        return twin
 
     def encode_history(self, batch: Batch, items: ItemVectors) -> HistoryStates:
         """Read histories, each with at least one item."""

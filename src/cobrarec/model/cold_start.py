@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cobrarec.model.cobra import ROWS_AT_ONCE, Cobra, ItemVectors
@@ -32,12 +32,9 @@ class ColdStart:
             embeddings: frozen text embeddings of the catalog, [num_items, text_dim]; whatever kind of item encoder the model has.
             warm: [num_items] whether the item has training interactions.
         """
-        id_embedding = model.item_encoder.id_embedding
-        trained = [model.dense_bias[:, None], model.direct_bias[:, None]]
-        trained += [] if id_embedding is None else [id_embedding.weight]
-        values = torch.cat(trained, 1).detach().cpu().numpy()
+        values = trained_values(model).cpu().numpy()
         regression, _ = RidgeRegression.fit(embeddings[warm], values[warm])
-        return cls(regression, id_embedding is not None)
+        return cls(regression, model.item_encoder.id_embedding is not None)
 
     def item_vectors(self, model: Cobra, embeddings: npt.NDArray[np.float32], warm: npt.NDArray[np.bool_]) -> ItemVectors:
         """The catalog's vectors, those of its cold items with the regression's values; arguments as in `fit`."""
@@ -45,7 +42,8 @@ class ColdStart:
         cold = torch.from_numpy(np.flatnonzero(~warm)).to(items.vectors.device)
         if not len(cold):
             return items
-        cold_items = self._predicted(model, embeddings[~warm], None, cold)
+        values = torch.from_numpy(self.regression.predict(embeddings[~warm])).to(cold.device)
+        cold_items = self._encoded(model, values, None, cold)
         return ItemVectors(
             items.vectors.index_copy(0, cold, cold_items.vectors),
             items.dense_bias.index_copy(0, cold, cold_items.dense_bias),
@@ -61,23 +59,33 @@ class ColdStart:
         if model.item_encoder.id_embedding is not None:
             model.item_encoder.id_embedding.weight[cold] = values[:, 2:]
 
-    def new_items(self, model: Cobra, embeddings: npt.NDArray[np.float32], token_ids: npt.NDArray[np.int32] | None = None) -> ItemVectors:
-        """Vectors of items outside the catalog.
+    def new_items(
+        self,
+        model: Cobra,
+        embeddings: npt.NDArray[np.float32],
+        token_ids: npt.NDArray[np.int32] | None = None,
+        trained_rows: npt.NDArray[np.int64] | None = None,
+    ) -> ItemVectors:
+        """Vectors of items outside the catalog, or of items whose text has changed.
 
         Args:
             model: the model that was fitted.
             embeddings: their frozen text embeddings, [n, text_dim].
             token_ids: their tokens, [n, max_tokens]; needed where the item encoder is the text encoder.
+            trained_rows: [n] rows of the model whose trained id embedding and biases an item keeps, -1 for none.
         """
         inputs = torch.from_numpy(embeddings if token_ids is None else token_ids).to(model.dense_bias.device)
-        return self._predicted(model, embeddings, inputs, None)
+        values = torch.from_numpy(self.regression.predict(embeddings)).to(inputs.device)
+        if trained_rows is not None and (trained_rows >= 0).any():
+            kept = torch.from_numpy(np.flatnonzero(trained_rows >= 0)).to(values.device)
+            values[kept] = trained_values(model)[torch.from_numpy(trained_rows[trained_rows >= 0]).to(values.device)]
+        return self._encoded(model, values, inputs, None)
 
     @torch.no_grad()
-    def _predicted(
-        self, model: Cobra, embeddings: npt.NDArray[np.float32], inputs: Tensor | None, rows: Int[Tensor, " n"] | None
+    def _encoded(
+        self, model: Cobra, values: Float[Tensor, "n values"], inputs: Tensor | None, rows: Int[Tensor, " n"] | None
     ) -> ItemVectors:
-        """Vectors of the catalog's `rows`, or of new items that `inputs` describe."""
-        values = torch.from_numpy(self.regression.predict(embeddings)).to(model.dense_bias.device)
+        """Vectors of the catalog's `rows`, or of new items that `inputs` describe, with these values as `trained_values` orders them."""
         id_vectors = values[:, 2:] if self.has_id_embedding else None
         was_training = model.training
         model.eval()
@@ -102,3 +110,10 @@ class ColdStart:
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.float32]]) -> "ColdStart":
         """From what `arrays` gave."""
         return cls(RidgeRegression(arrays["weight"], arrays["bias"]), bool(arrays["has_id_embedding"][0]))
+
+
+def trained_values(model: Cobra) -> Float[Tensor, "num_items values"]:
+    """What training gave each item of the model's catalog: dense bias, direct bias, id embedding where there is one."""
+    id_embedding = model.item_encoder.id_embedding
+    parts = [model.dense_bias[:, None], model.direct_bias[:, None], *([] if id_embedding is None else [id_embedding.weight])]
+    return torch.cat(parts, 1).detach()

@@ -12,10 +12,11 @@ class IdTables(nn.Module):
 
     codes: Int[Tensor, "num_items num_levels"]
     id_of_row: Int[Tensor, " num_items"]
-    bucket_rows: Int[Tensor, " num_items"]
+    """-1 where the item is delisted."""
+    bucket_rows: Int[Tensor, " num_listed"]
     """Rows in the order of their IDs, the order in which item vectors are summed."""
     bucket_offsets: Int[Tensor, " num_ids_and_one"]
-    id_of_place: Int[Tensor, " num_items"]
+    id_of_place: Int[Tensor, " num_listed"]
     """ID of each place in `bucket_rows`."""
 
     def __init__(self, semantic_ids: SemanticIds) -> None:
@@ -34,7 +35,7 @@ class IdTables(nn.Module):
         for level in range(self.num_levels + 1):
             self._keep(f"prefix_of_id_{level}", semantic_ids.prefix_of_id(level))
         self.num_prefixes = tuple(len(semantic_ids.child[level]) for level in range(self.num_levels)) + (self.num_ids,)
-        for level, sizes in enumerate(self.sizes_of(torch.ones(self.num_items, dtype=torch.bool))):
+        for level, sizes in enumerate(self.sizes_of(self.id_of_row >= 0)):
             self._keep(f"size_{level}", sizes)
 
     def _keep(self, name: str, array: object, dtype: torch.dtype = torch.int64) -> None:
@@ -58,16 +59,16 @@ class IdTables(nn.Module):
         return [self.get_buffer(f"size_{level}") for level in range(self.num_levels)]
 
     def sizes_of(self, kept: Bool[Tensor, " num_items"]) -> list[Int[Tensor, " prefixes"]]:
-        """`sizes`, where only the kept items count."""
-        rows = kept.nonzero().squeeze(1)
+        """`sizes`, where only the kept items count, of those that are listed."""
+        rows = (kept & (self.id_of_row >= 0)).nonzero().squeeze(1)
         return [
             torch.bincount(self.prefix_of_rows(level + 1, rows), minlength=self.num_prefixes[level + 1]) for level in range(self.num_levels)
         ]
 
     def prefix_of_rows(self, level: int, rows: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-        """Prefix of `level` that the items `rows` lie below."""
+        """Prefix of `level` that the items `rows`, none of them delisted, lie below."""
         return self.get_buffer(f"prefix_of_id_{level}")[self.id_of_row[rows]]
 
-    def prefix_of_places(self, level: int) -> Int[Tensor, " num_items"]:
+    def prefix_of_places(self, level: int) -> Int[Tensor, " num_listed"]:
         """Prefix of `level` of each place in `bucket_rows`; ascending."""
         return self.get_buffer(f"prefix_of_id_{level}")[self.id_of_place]

@@ -27,6 +27,9 @@ class ItemEncoder(nn.Module):
             nn.init.normal_(self.id_embedding.weight, std=ID_EMBEDDING_DEVIATION)
         self.norm = nn.LayerNorm(dim)
 
+    def read_catalog(self, embeddings: npt.NDArray[np.float32]) -> None:
+        """Read the catalog from `embeddings` [num_items, text_dim] in the way the loaded weights were trained with."""
+
     def content(self, rows: Int[Tensor, " n"] | None) -> Float[Tensor, "n dim"]:
         """What the attributes of the catalog's `rows` (None: all) say."""
         raise NotImplementedError
@@ -77,6 +80,11 @@ class ProjectionEncoder(ItemEncoder):
         self.register_buffer("inverse_deviation", inverse)
         self.register_buffer("standardized", inputs.sub_(self.get_buffer("mean")).mul_(inverse), persistent=False)
 
+    def read_catalog(self, embeddings: npt.NDArray[np.float32]) -> None:
+        """Standardize as the catalog of the training was, whose mean and deviations are among the weights."""
+        inputs = torch.from_numpy(embeddings).to(self.get_buffer("mean").device)
+        self.register_buffer("standardized", self._standardized(inputs), persistent=False)
+
     def content(self, rows: Int[Tensor, " n"] | None) -> Float[Tensor, "n dim"]:
         """Projection of the standardized embeddings of `rows`."""
         standardized = self.get_buffer("standardized")
@@ -84,7 +92,10 @@ class ProjectionEncoder(ItemEncoder):
 
     def new_content(self, inputs: Tensor) -> Float[Tensor, "n dim"]:
         """Projection of embeddings [n, text_dim], standardized as the catalog's were."""
-        return self.linear((inputs - self.get_buffer("mean")) * self.get_buffer("inverse_deviation"))
+        return self.linear(self._standardized(inputs))
+
+    def _standardized(self, inputs: Float[Tensor, "n text_dim"]) -> Float[Tensor, "n text_dim"]:
+        return (inputs - self.get_buffer("mean")) * self.get_buffer("inverse_deviation")
 
 
 class IdEncoder(ItemEncoder):

@@ -22,7 +22,7 @@ PLACES_AT_ONCE = 1 << 16
 
 
 def exact_log_sums(
-    tables: IdTables, by_bucket: Float[Tensor, "num_items dim"], queries: Float[Tensor, "targets dim"], bias: Float[Tensor, " num_items"]
+    tables: IdTables, by_bucket: Float[Tensor, "num_listed dim"], queries: Float[Tensor, "targets dim"], bias: Float[Tensor, " num_items"]
 ) -> tuple[Float[Tensor, "targets _prefixes"], ...]:
     """The log-sums below all prefixes of level 0 (the whole catalog), 1, ..., num_levels.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cobrarec.model.unit_vectors import unit_vectors
@@ -24,13 +24,22 @@ class ItemVectors:
         """The vectors at length 1: what queries are compared with."""
         return unit_vectors(self.vectors)
 
-    def unit_in_order(self, rows: Int[Tensor, " num_items"]) -> Float[Tensor, "num_items dim"]:
+    def unit_in_order(self, rows: Int[Tensor, " num_listed"]) -> Float[Tensor, "num_listed dim"]:
         """The unit vectors in the order of `rows`, kept for the next call with the same tensor: every request needs them."""
         kept: tuple[Tensor, Tensor] | None = self.__dict__.get("_in_order")
         if kept is None or kept[0] is not rows:
             kept = rows, self.unit.index_select(0, rows)
             self.__dict__["_in_order"] = kept
         return kept[1]
+
+    def listed_only(self, is_listed: Bool[Tensor, " num_items"]) -> "ItemVectors":
+        """The same vectors with biases of -inf for all items but the listed ones, so that no softmax over the catalog holds the others."""
+        if bool(is_listed.all()):
+            return self
+        masked = (bias.masked_fill(~is_listed, -torch.inf) for bias in (self.dense_bias, self.direct_bias))
+        twin = ItemVectors(self.vectors, *masked)
+        twin.__dict__["unit"] = self.unit
+        return twin
 
     def to(self, device: torch.device | str) -> "ItemVectors":
         """The same vectors on `device`."""

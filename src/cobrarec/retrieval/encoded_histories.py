@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -15,15 +16,20 @@ from cobrarec.model.id_tables import IdTables
 
 @dataclass(frozen=True)
 class RemovedItems:
-    """The history's items, which are no candidates: each (user, row) once, sorted by user, then row; users count within the chunk."""
+    """The history's items, which are no candidates: each (user, row) once, sorted by user, then row; users count within the chunk.
+
+    Delisted items, which are no candidates of anybody, are not among them.
+    """
 
     users: Int[Tensor, " num_removed"]
     rows: Int[Tensor, " num_removed"]
 
     @classmethod
-    def of(cls, histories: Histories, num_items: int, device: torch.device) -> "RemovedItems":
-        """All items of the histories, those too old to be read included."""
+    def of(cls, histories: Histories, is_listed: npt.NDArray[np.bool_], device: torch.device) -> "RemovedItems":
+        """All listed items of the histories, those too old to be read included; `is_listed` is `[num_items]`."""
+        num_items = len(is_listed)
         keys = np.unique(histories.keys(num_items))
+        keys = keys[is_listed[keys % num_items]]
         return cls(torch.from_numpy(keys // num_items).to(device), torch.from_numpy(keys % num_items).to(device))
 
     @classmethod

@@ -67,8 +67,8 @@ class ExactIndex:
     ) -> None:
         """`tie_ranks[row]` is the place of the item in the order that breaks ties."""
         device = vectors.device
-        order = np.lexsort((tie_ranks, semantic_ids.id_of_row))
-        place = np.empty(len(order), dtype=np.int64)
+        order = np.lexsort((tie_ranks, semantic_ids.id_of_row))[semantic_ids.num_items - semantic_ids.num_listed :]  # delisted are first
+        place = np.full(semantic_ids.num_items, -1, dtype=np.int64)
         place[order] = np.arange(len(order))
         self.rows = torch.from_numpy(order.astype(np.int64)).to(device)
         self.place_of_row = torch.from_numpy(place).to(device)

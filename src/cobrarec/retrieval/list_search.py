@@ -58,10 +58,12 @@ class ListSearch:
         config: RetrievalConfig,
         memory: TransitionMemory | None = None,
     ) -> None:
-        """`tie_ranks[row]`: place of the item in the order that breaks ties."""
+        """`tie_ranks[row]`: place of the item in the order that breaks ties. Delisted items are in no list, but in histories."""
         device = items.vectors.device
-        self.model, self.items, self.semantic_ids, self.config, self.memory = model, items, semantic_ids, config, memory
+        self.model, self.semantic_ids, self.config, self.memory = model, semantic_ids, config, memory
         self.device = device
+        self.is_listed = torch.from_numpy(semantic_ids.is_listed).to(device)
+        self.items, self.listed_items = items, items.listed_only(self.is_listed)
         self.tables = model.tables
         self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
         self.num_items = semantic_ids.num_items
@@ -124,7 +126,9 @@ class ListSearch:
 
     def lists(self, histories: Histories, request: Request[Mask]) -> list[RankedLists]:
         """Ranked lists of one chunk of users, each with at least one item; one set for each of the request's weights."""
-        allowed = None if request.allowed is None else AllowedItems(torch.from_numpy(request.allowed).to(self.device), self.tables)
+        allowed = None
+        if request.allowed is not None:
+            allowed = AllowedItems(torch.from_numpy(request.allowed).to(self.device) & self.is_listed, self.tables)
         search = Request(request.k, request.weights, allowed, request.explain)
         with generating(self.model):
             return self._lists(histories, search, self.config.num_beams, None)
@@ -136,9 +140,9 @@ class ListSearch:
     def _lists(self, histories: Histories, request: Search, num_beams: int, normalizers: Normalizers | None) -> list[RankedLists]:
         removed = RemovedItems.none(self.device)
         if not self.config.include_history:
-            removed = RemovedItems.of(histories, self.num_items, self.device)
+            removed = RemovedItems.of(histories, self.semantic_ids.is_listed, self.device)
         scan = self.scans and (request.explain or any(weights.direct for weights in request.weights))
-        encoded = encode_histories(self.model, self.items, histories, removed, scan)
+        encoded = encode_histories(self.model, self.listed_items, histories, removed, scan)
         if normalizers is None and request.allowed is not None:
             normalizers = self._unfiltered_normalizers(encoded, num_beams)
         found, normalizers = self._find(encoded, num_beams, request.allowed, normalizers)
@@ -158,7 +162,7 @@ class ListSearch:
 
     def _num_wanted(self, removed: RemovedItems, num_users: int, request: Search) -> Int[Tensor, " batch"]:
         """How many items each list should hold: k, or what the filters and the history leave."""
-        rows, total = removed.users, self.num_items
+        rows, total = removed.users, self.semantic_ids.num_listed
         if request.allowed is not None:
             rows, total = removed.users[request.allowed.rows[removed.rows]], request.allowed.num_items
         return (total - torch.bincount(rows, minlength=num_users)).clamp(max=request.k)
@@ -317,11 +321,11 @@ class ListSearch:
         """The query that fills, and its scores of the whole catalog (all 0, so by hash, where the model has neither query)."""
         if encoded.direct_query is not None:
             query = encoded.direct_query[users]
-            return query, self.model.direct_logits(query, self.items, None)
+            return query, self.model.direct_logits(query, self.listed_items, None)
         if found.dense_queries is not None:
             query = found.dense_queries[users, 0]
-            return query, self.model.dense_logits(query, self.items, None)
-        return None, torch.zeros(len(users), self.num_items, device=self.device)
+            return query, self.model.dense_logits(query, self.listed_items, None)
+        return None, torch.where(self.is_listed, 0.0, -torch.inf).expand(len(users), -1).clone()
 
 
 def _masked(values: Tensor, place: Int[Tensor, "batch k"], listed: Tensor, missing: float | int) -> Tensor:

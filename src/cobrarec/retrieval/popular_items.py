@@ -18,15 +18,21 @@ class PopularItems:
     """Items in the order of their training counts, ties by the catalog's seeded order."""
 
     order: npt.NDArray[np.int64]
-    """All rows, most frequent first."""
+    """All listed rows, most frequent first."""
     log_shares: npt.NDArray[np.float64]
     """`[num_items]`: log of the item's share of the interactions, each item counted once more; multiples of 1e-5."""
 
     @classmethod
-    def of(cls, counts: npt.NDArray[np.int64], tie_ranks: npt.NDArray[np.integer]) -> "PopularItems":
-        """Order by `counts` `[num_items]`, largest first; among equals by `tie_ranks` `[num_items]`, smallest first."""
+    def of(
+        cls, counts: npt.NDArray[np.int64], tie_ranks: npt.NDArray[np.integer], is_listed: npt.NDArray[np.bool_] | None = None
+    ) -> "PopularItems":
+        """Order by `counts` `[num_items]`, largest first; among equals by `tie_ranks` `[num_items]`, smallest first.
+
+        `is_listed` `[num_items]` is False for items that no list may hold; None: all may be listed.
+        """
         shares = np.log((counts + 1) / (counts.sum() + len(counts)))
-        return cls(np.lexsort((tie_ranks, -counts)).astype(np.int64), rounded(shares))
+        order = np.lexsort((tie_ranks, -counts)).astype(np.int64)
+        return cls(order if is_listed is None else order[is_listed[order]], rounded(shares))
 
     def lists(self, histories: Histories, request: Request[Mask], include_history: bool = False) -> RankedLists:
         """The k most popular items that each history lacks (or all, with `include_history`); the log score is the log share."""

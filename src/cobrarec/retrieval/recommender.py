@@ -30,11 +30,15 @@ class ArtifactInfo:
     """What a recommender knows of its training beside the weights.
 
     popularity: int64 `[num_items]`, training interactions of each row. split: the split it was trained on. seed: orders ties.
+    artifact: sha256 of the artifact's manifest, empty where it comes from none. catalog_version: changes made to its items since the
+    model was fitted.
     """
 
     popularity: npt.NDArray[np.int64]
     split: str = "none"
     seed: int = 0
+    artifact: str = ""
+    catalog_version: int = 0
 
 
 class Recommender:
@@ -44,7 +48,7 @@ class Recommender:
         """`engine` is one over the rows of `catalog`."""
         self.catalog, self.engine, self.info = catalog, engine, info
         self._tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
-        self._popular = PopularItems.of(info.popularity, self._tie_ranks)
+        self._popular = PopularItems.of(info.popularity, self._tie_ranks, catalog.is_listed)
 
     @classmethod
     def of_network(

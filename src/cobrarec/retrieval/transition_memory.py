@@ -47,6 +47,12 @@ class TransitionMemory:
         """The same counts, scored by another number of last items."""
         return dataclasses.replace(self, last=last)
 
+    def with_num_items(self, num_items: int) -> "TransitionMemory":
+        """The same counts in a catalog that has grown to `num_items`; nothing is counted of the new items."""
+        data, indices, indptr = self.counts.data, self.counts.indices, self.counts.indptr
+        indptr = np.pad(indptr, (0, num_items - self.num_items), mode="edge")
+        return dataclasses.replace(self, counts=sparse.csr_array((data, indices, indptr), shape=(num_items, num_items)))
+
     @property
     def num_items(self) -> int:
         """Items of the catalog."""

@@ -30,8 +30,8 @@ class SemanticIds:
         child: per level l `[num_prefixes[l], codebook_size]`: prefix at level l + 1, or -1 where no item has it.
         parent: per level l `[num_prefixes[l + 1]]`: the prefix at level l that it continues.
         last_code: per level l `[num_prefixes[l + 1]]`: the code by which it does.
-        id_of_row: `[num_items]`: the item's ID, an index below `num_ids`.
-        bucket_offsets: `[num_ids + 1]`; bucket_rows: `[num_items]`: the rows of ID i are
+        id_of_row: `[num_items]`: the item's ID, an index below `num_ids`; -1 for a delisted item, which has codes but is in no bucket.
+        bucket_offsets: `[num_ids + 1]`; bucket_rows: `[num_listed]`: the rows of ID i are
             `bucket_rows[bucket_offsets[i]:bucket_offsets[i + 1]]`, ascending.
     """
 
@@ -45,20 +45,25 @@ class SemanticIds:
     bucket_rows: Ints
 
     @classmethod
-    def from_codes(cls, codes: npt.NDArray[np.int32], codebook_size: int) -> "SemanticIds":
+    def from_codes(cls, codes: npt.NDArray[np.int32], codebook_size: int, is_listed: npt.NDArray[np.bool_] | None = None) -> "SemanticIds":
         """Build all tables from `codes` `[num_items, num_levels]`; with no level every item bears the one empty ID.
 
+        `is_listed` `[num_items]` is False for items that histories may hold but no list does; None: all are listed.
+
         Raises:
-            ValueError: codes outside 0..codebook_size - 1, or no item.
+            ValueError: codes outside 0..codebook_size - 1, or no listed item.
         """
-        if codes.ndim != 2 or not len(codes):
-            raise ValueError(f"codes have the shape {codes.shape}, expected [num_items >= 1, num_levels]")
+        listed = np.arange(len(codes)) if is_listed is None else np.flatnonzero(is_listed)
+        if codes.ndim != 2 or not len(listed):
+            raise ValueError(
+                f"codes have the shape {codes.shape}, {len(listed)} listed; expected [num_items, num_levels], at least 1 listed"
+            )
         if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < codebook_size:
             raise ValueError(f"codes lie in {int(codes.min())}..{int(codes.max())}, expected 0..{codebook_size - 1}")
         child, parent, last_code = [], [], []
-        prefix_of_row, num_prefixes = np.zeros(len(codes), np.int64), 1
+        prefix, num_prefixes = np.zeros(len(listed), np.int64), 1
         for level in range(codes.shape[1]):
-            keys, prefix_of_row = np.unique(prefix_of_row * codebook_size + codes[:, level], return_inverse=True)
+            keys, prefix = np.unique(prefix * codebook_size + codes[listed, level], return_inverse=True)
             table = np.full(num_prefixes * codebook_size, -1, np.int32)  # by far the largest of all tables
             table[keys] = np.arange(len(keys), dtype=np.int32)
             child.append(table.reshape(num_prefixes, codebook_size))
@@ -66,15 +71,27 @@ class SemanticIds:
             last_code.append(keys % codebook_size)
             num_prefixes = len(keys)
         offsets = np.zeros(num_prefixes + 1, np.int64)
-        np.cumsum(np.bincount(prefix_of_row, minlength=num_prefixes), out=offsets[1:])
-        rows = np.argsort(prefix_of_row, kind="stable").astype(np.int64)
+        np.cumsum(np.bincount(prefix, minlength=num_prefixes), out=offsets[1:])
+        rows = listed[np.argsort(prefix, kind="stable")].astype(np.int64)
+        id_of_row = np.full(len(codes), -1, np.int64)
+        id_of_row[listed] = prefix
         tables = (tuple(child), tuple(parent), tuple(last_code))
-        return cls(codes.astype(np.int32), codebook_size, *tables, prefix_of_row, offsets, rows)
+        return cls(codes.astype(np.int32), codebook_size, *tables, id_of_row, offsets, rows)
 
     @property
     def num_items(self) -> int:
         """Rows of the catalog."""
         return len(self.codes)
+
+    @property
+    def num_listed(self) -> int:
+        """Items that lists may hold."""
+        return len(self.bucket_rows)
+
+    @property
+    def is_listed(self) -> npt.NDArray[np.bool_]:
+        """`[num_items]`: whether lists may hold the item."""
+        return self.id_of_row >= 0
 
     @property
     def num_levels(self) -> int:
@@ -125,10 +142,6 @@ class SemanticIds:
                 return -1
         return prefix
 
-    def with_items(self, new_codes: npt.NDArray[np.int32]) -> "SemanticIds":
-        """The IDs of a catalog with further items `[num_new, num_levels]` behind the present ones; rows keep their place."""
-        return SemanticIds.from_codes(np.concatenate([self.codes, new_codes.astype(np.int32)]), self.codebook_size)
-
     def save(self, folder: Path) -> None:
         """Write `codes.npy` and `semantic_ids.json`; the tables follow from them."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,8 +150,8 @@ class SemanticIds:
         (folder / "semantic_ids.json").write_text(json.dumps(description), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "SemanticIds":
-        """Read what `save` wrote.
+    def load(cls, folder: Path, is_listed: npt.NDArray[np.bool_] | None = None) -> "SemanticIds":
+        """Read what `save` wrote; `is_listed` as in `from_codes`.
 
         Raises:
             ArtifactError: a file is missing, damaged or of another version.
@@ -150,6 +163,6 @@ class SemanticIds:
                 raise ArtifactError(f"{folder} holds semantic IDs of format {description['format']}, expected {FORMAT}.")
             if codes.dtype != np.int32 or codes.shape != (description["num_items"], description["num_levels"]):
                 raise ValueError(f"codes are {codes.dtype} {codes.shape}")
-            return cls.from_codes(codes, description["codebook_size"])
+            return cls.from_codes(codes, description["codebook_size"], is_listed)
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ArtifactError(f"The semantic IDs in {folder} are damaged: {' '.join(str(error).split())}") from None
