@@ -55,6 +55,16 @@ def test_delisted_items_keep_their_rows_and_come_back_when_they_are_put_again():
     assert again.rows.tolist() == [0]
 
 
+def test_the_order_of_ties_is_that_of_a_catalog_read_at_once():
+    base = catalog()
+    base.tie_breakers(3)
+    grown = without_items(put(base, [{"item_id": "d"}, {"item_id": "b", "title": "Lime"}]).catalog, np.array([0]))
+    whole = Catalog.from_table(grown.table, CONFIG)
+    for seed in (3, 4):
+        assert (grown.tie_breakers(seed) == whole.tie_breakers(seed)).all()
+    assert len(base.tie_breakers(3)) == 3
+
+
 def test_the_last_item_cannot_be_delisted():
     with pytest.raises(DataError, match="No item would be left"):
         without_items(without_items(catalog(), np.array([0, 1])), np.array([2]))

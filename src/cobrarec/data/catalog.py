@@ -163,8 +163,19 @@ class Catalog:
 
     def tie_breakers(self, seed: int) -> npt.NDArray[np.uint64]:
         """[num_items] seeded hashes of the ids: the order of equally scored items, whatever their rows."""
-        digests = b"".join(hashlib.blake2b(f"{seed}:{item}".encode(), digest_size=8).digest() for item in self.item_ids.tolist())
-        return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+        known = self._hashes.get(seed, np.zeros(0, np.uint64))
+        if len(known) < self.num_items:
+            rest = self.item_ids[len(known) :].tolist()
+            digests = b"".join(hashlib.blake2b(f"{seed}:{item}".encode(), digest_size=8).digest() for item in rest)
+            known = self._hashes[seed] = np.concatenate([known, np.frombuffer(digests, dtype="<u8").astype(np.uint64)])
+        return known
+
+    def begins_with(self, before: "Catalog") -> "Catalog":
+        """This catalog, with what was computed for one whose ids its own begin with, so that a change costs what it changes."""
+        self.__dict__["_hashes"] = dict(before._hashes)
+        new = self.item_ids[before.num_items :].tolist()
+        self.__dict__["_row_of"] = before._row_of | {item: before.num_items + place for place, item in enumerate(new)}
+        return self
 
     def save(self, folder: Path) -> None:
         """Write `items.parquet`, `item_id` first, and `delisted.npy` where items are delisted."""
@@ -179,6 +190,11 @@ class Catalog:
         if not (folder / DELISTED).exists():
             return catalog
         return replace(catalog, delisted=np.load(folder / DELISTED, allow_pickle=False))
+
+    @cached_property
+    def _hashes(self) -> dict[int, npt.NDArray[np.uint64]]:
+        """By seed, the hashes of the first ids, or of all."""
+        return {}
 
     @cached_property
     def _row_of(self) -> dict[ItemId, int]:

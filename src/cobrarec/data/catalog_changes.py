@@ -1,6 +1,6 @@
 """A catalog that changes: items put in, replaced or delisted, without a row of any other item moving."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def with_items(catalog: Catalog, table: pa.Table, config: DataConfig) -> Catalog
         num_cut_texts=catalog.num_cut_texts,
         delisted=np.setdiff1d(catalog.delisted, rows),
     )
-    return CatalogEdit(changed, rows, is_new, reworded)
+    return CatalogEdit(changed.begins_with(catalog), rows, is_new, reworded)
 
 
 def without_items(catalog: Catalog, rows: npt.NDArray[np.int64]) -> Catalog:
@@ -80,7 +80,7 @@ def without_items(catalog: Catalog, rows: npt.NDArray[np.int64]) -> Catalog:
     delisted = np.union1d(catalog.delisted, rows)
     if len(delisted) == catalog.num_items:
         raise DataError("No item would be left to recommend; a catalog keeps at least one. Add other items first.")
-    return Catalog(catalog.table, catalog.texts, catalog.item_ids, catalog.num_duplicates, catalog.num_cut_texts, delisted)
+    return replace(catalog, delisted=delisted).begins_with(catalog)
 
 
 def _conformed_ids(ids: pa.ChunkedArray, catalog: Catalog, what: str) -> pa.ChunkedArray:
