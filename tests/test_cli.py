@@ -99,6 +99,17 @@ def test_recommend_for_a_history_from_the_command_line(run, capsys):
     assert [item["item_id"] for item in record["items"]] == [third]
 
 
+def test_conditions_on_columns_limit_the_lists(run, capsys):
+    items = small_world()[0]
+    words = ["recommend", "--artifact", str(run / "artifact"), "--item", item_ids(1)[0], "--json", "--where"]
+    title = items["title"].to_pylist()[7]
+    assert main([*words, json.dumps({"title": [title, "nothing"]})]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert [item["item_id"] for item in record["items"]] == [items["item_id"].to_pylist()[7]]
+    assert main([*words, '{"brnd": 1}']) == 2
+    assert "its columns are: item_id, title" in capsys.readouterr().err
+
+
 def test_lists_of_items_can_come_from_files(run, tmp_path, capsys):
     items = item_ids(6)
     (tmp_path / "not.txt").write_text("\n".join(items[2:4]) + "\n\n")
@@ -170,6 +181,7 @@ def test_verify_says_what_the_artifact_is_and_refuses_an_altered_one(run, tmp_pa
         ["recommend", "--artifact", "nowhere"],
         ["recommend", "--artifact", "nowhere", "--item", "1", "--histories", "h.csv"],
         ["recommend", "--artifact", "nowhere", "--item", "1", "--k", "0"],
+        ["recommend", "--artifact", "nowhere", "--item", "1", "--where", "brand=X"],
         ["evaluate", "--run", "nowhere"],
         ["train", "--run", "nowhere"],
         ["report", "--run", "nowhere"],

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cobrarec import pipeline
-from cobrarec.cli.lists import list_records, read_ids, why_text
+from cobrarec.cli.lists import list_records, read_ids, read_where, why_text
 from cobrarec.errors import DataError
 from small_run import small_config, small_world
 
@@ -54,3 +54,23 @@ def test_why_is_told_in_one_line():
 def test_a_word_that_looks_like_a_file_and_is_none_is_refused(recommender, word):
     with pytest.raises(DataError, match="neither a file nor an item's id"):
         read_ids([word], recommender)
+
+
+def test_conditions_are_read_from_json():
+    assert read_where(None) is None
+    assert read_where('{"brand": ["X", "Y"], "price": {"max": 9}}') == {"brand": ["X", "Y"], "price": {"max": 9}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("brand=X", "--where is no JSON .*character 1 of 'brand=X'"),
+        ('{"brand": "X"', "--where is no JSON"),
+        ('["brand"]', "no JSON object"),
+        ('{"brand": "X", "brand": "Y"}', "the key 'brand' twice"),
+        ('{"price": {"max": 1, "max": 2}}', "the key 'max' twice"),
+    ],
+)
+def test_conditions_that_are_no_json_object_are_refused(text, words):
+    with pytest.raises(DataError, match=words):
+        read_where(text)

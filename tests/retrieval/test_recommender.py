@@ -61,6 +61,9 @@ def test_filters_strike_out_of_the_unfiltered_ranking_and_change_no_score(world)
         ({"exclude": excluded}, lambda item: item not in excluded),
         ({"allow": allowed}, lambda item: item in allowed),
         ({"exclude": excluded, "allow": allowed}, lambda item: item in allowed and item not in excluded),
+        ({"where": {"title": [f"title {int(item[1:])}" for item in allowed]}}, lambda item: item in allowed),
+        ({"exclude": excluded, "where": {"item_id": allowed}}, lambda item: item in allowed and item not in excluded),
+        ({"allow": allowed, "where": {"item_id": excluded}}, lambda item: item in allowed and item in excluded),
     ]:
         filtered = recommender.recommend(lists, NUM_ITEMS, **filters)
         for one, two in zip(whole, filtered, strict=True):
@@ -282,3 +285,26 @@ def test_filters_of_another_type_are_refused_and_single_ids_of_one_are_left_out(
         recommender.recommend([["B001"]], 3, exclude=[7])
     mixed, plain = recommender.recommend([["B001", 7, None]], 3), recommender.recommend([["B001"]], 3)
     assert (mixed.ranked.rows == plain.ranked.rows).all()
+
+
+@EVERY_WORLD
+def test_conditions_leave_k_items_where_k_meet_them(world):
+    recommender = make_recommender(**world, retrieval={"num_beams": 2})
+    only = [f"B{row:03d}" for row in (3, 17, 31, 44, 58)]
+    lists = recommender.recommend([["B001", "B002"], [], ["B003"]], 4, where={"item_id": only})
+    assert [len(one) for one in lists] == [4, 4, 4]
+    assert {r.item_id for one in lists for r in one} <= set(only)
+    assert list(recommender.recommend([["B001"], []], 4, where={"title": "none of them"})) == [[], []]
+    rows = Histories.from_lists([[1, 2], [], [3]])
+    assert _ids(recommender, recommender.recommend_to(rows, 4, where={"item_id": only})) == _ids(recommender, lists)
+
+
+def test_conditions_that_are_none_and_filters_that_are_none_are_refused():
+    recommender = make_recommender()
+    with pytest.raises(DataError, match="`where` is"):
+        recommender.recommend([["B001"]], 5, where=["title"])
+    with pytest.raises(DataError, match="lacks; its columns are: item_id, title"):
+        recommender.recommend([["B001"]], 5, where={"brand": "X"})
+    with pytest.raises(TypeError, match="exlude"):
+        recommender.recommend([["B001"]], 5, exlude=["B002"])
+    assert list(recommender.recommend([["B001"]], 5, where=None)) == list(recommender.recommend([["B001"]], 5))

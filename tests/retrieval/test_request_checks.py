@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from cobrarec.errors import DataError
-from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
+from cobrarec.retrieval.request_checks import (
+    check_filters,
+    check_histories,
+    check_item_ids,
+    check_k,
+    check_timestamps,
+    check_unknown,
+    check_where,
+)
 
 
 @pytest.mark.parametrize("k", [0, -3, 2.5, True, "10", None])
@@ -48,3 +56,15 @@ def test_timestamps_that_do_not_pair_with_the_items_are_refused(wrong):
 
 def test_timestamps_become_whole_seconds():
     assert check_timestamps([np.array([1, 2.5]), ()], [["a", "b"], []]) == [[1, 2], []]
+
+
+def test_filters_are_given_by_their_names():
+    assert check_filters({"allow": ["a"]}) == {"allow": ["a"]}
+    with pytest.raises(TypeError, match="'exlude'; the filters are exclude, allow, where"):
+        check_filters({"exlude": ["a"]})
+
+
+@pytest.mark.parametrize("wrong", [{}, [], "brand", ["brand"], 5])
+def test_conditions_that_are_none_by_column_are_refused(wrong):
+    with pytest.raises(DataError, match="`where` is"):
+        check_where(wrong)

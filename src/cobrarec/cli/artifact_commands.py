@@ -42,6 +42,8 @@ class Recommend:
     """Item, or file of items (a table with `item_id`, or one id a line), that must not be recommended."""
     allow: UseAppendAction[tuple[str, ...]] = ()
     """Item, or file of items, to which recommendations are limited."""
+    where: str | None = None
+    """Conditions on columns of the items table, as JSON: '{"brand": ["X", "Y"], "price": {"max": 9}}'."""
     unknown: Literal["skip", "error"] = "skip"
     """Items that the artifact does not know: left out and counted, or refused."""
     include_history: Flag = False

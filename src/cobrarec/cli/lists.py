@@ -1,6 +1,7 @@
 """`cobrarec recommend`: histories from a table or from the command line, lists to a file, a table or JSON."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, re
 from cobrarec.errors import DataError
 from cobrarec.retrieval.recommendations import Reasons, Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.retrieval.request_checks import Filters
 
 if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Recommend
@@ -29,6 +31,7 @@ def recommend(command: "Recommend", screen: "Screen") -> None:
     """Load the artifact, recommend as `command` says, then print or write the lists."""
     if command.out is not None:
         check_suffix(command.out)
+    read_where(command.where)  # before the artifact is loaded
     recommender = load_artifact(command.artifact)
     screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned_from(Path(command.artifact))}")
     settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
@@ -74,6 +77,32 @@ def read_ids(words: Sequence[str], recommender: Recommender) -> list[Any] | None
     return ids
 
 
+def read_where(text: str | None) -> dict[str, Any] | None:
+    """The conditions that `--where` gives as JSON; None for none given.
+
+    Raises:
+        DataError: no JSON, no object, or one with a key twice.
+    """
+    if text is None:
+        return None
+    way = """give an object of conditions by column, such as '{"brand": ["X", "Y"], "price": {"max": 9}}'."""
+    try:
+        where = json.loads(text, object_pairs_hook=_without_repeats)
+    except json.JSONDecodeError as error:
+        raise DataError(f"--where is no JSON ({error.msg}, at character {error.pos + 1} of {text!r}); {way}") from None
+    if not isinstance(where, dict):
+        raise DataError(f"--where is {text!r}, which is no JSON object; {way}")
+    return where
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise DataError(f"--where has the key {twice!r} twice in one object; give it once, with a list for any of several values.")
+    return dict(pairs)
+
+
 def _id_not_file(word: str, recommender: Recommender) -> Any:
     looks_like_a_file = Path(word).suffix.lower() in (*SUFFIXES, ".txt") or "/" in word or Path(word).is_dir()
     if looks_like_a_file and word not in recommender.catalog:
@@ -87,11 +116,12 @@ def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
     for option, ids in (("--exclude", exclude), ("--allow", allow)):
         _tell_unknown(_unknown(ids or [], recommender), f"items of {option}", command, screen)
     explain = command.explain or command.json
+    filters = Filters(exclude=exclude, allow=allow, where=read_where(command.where))
     if command.histories is None:
         history = [recommender.catalog.parse_id(item) for item in command.item]
         _tell_unknown(_unknown(history, recommender), "items of --item", command, screen)
         nobody = np.array([None], dtype=object)
-        yield nobody, recommender.recommend([history], command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        yield nobody, recommender.recommend([history], command.k, unknown=command.unknown, explain=explain, **filters)
         return
     table = read_table(command.histories, "histories table")
     views, counts = read_histories(table, recommender.catalog, command.unknown)
@@ -101,7 +131,7 @@ def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
     starts = range(0, max(1, views.num_users), USERS_AT_ONCE)  # a table without users gives one part without lists
     for start in screen.track(starts, "lists"):
         part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
-        lists = recommender.recommend_to(part, command.k, exclude=exclude, allow=allow, unknown=command.unknown, explain=explain)
+        lists = recommender.recommend_to(part, command.k, unknown=command.unknown, explain=explain, **filters)
         yield part.user_ids, lists
 
 

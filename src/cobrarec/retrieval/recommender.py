@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,18 @@ from cobrarec.retrieval.ordering import tie_ranks_of
 from cobrarec.retrieval.popular_items import PopularItems
 from cobrarec.retrieval.ranking import rank_all
 from cobrarec.retrieval.recommendations import RankedLists, Recommendations
-from cobrarec.retrieval.request_checks import check_histories, check_item_ids, check_k, check_timestamps, check_unknown
+from cobrarec.retrieval.request_checks import (
+    Filters,
+    check_filters,
+    check_histories,
+    check_item_ids,
+    check_k,
+    check_timestamps,
+    check_unknown,
+    check_where,
+)
 from cobrarec.retrieval.transition_memory import TransitionMemory
+from cobrarec.retrieval.where import rows_where
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
@@ -129,48 +139,46 @@ class Recommender:
         histories: Iterable[Any],
         k: int = 10,
         *,
-        exclude: Iterable[Any] | None = None,
-        allow: Iterable[Any] | None = None,
         unknown: UnknownPolicy = "skip",
         explain: bool = False,
         timestamps: Iterable[Any] | None = None,
+        **filters: Unpack[Filters],
     ) -> Recommendations:
         """The best k items for each history.
 
         Args:
             histories: one sequence of item ids per user, oldest first; an empty one gets popular items.
             k: items per list; lists are shorter where fewer are left.
-            exclude: items that no list may hold.
-            allow: the only items that lists may hold.
             unknown: `skip` leaves out ids that the catalog lacks, `error` refuses them.
             explain: add `why` to each recommendation.
             timestamps: when each item of each history was taken, in seconds since 1970, for models that read times (`day_gap`,
                 `month`); without them times are unknown.
+            filters: `exclude`, items that no list may hold; `allow`, the only items that lists may hold; `where`, conditions on the
+                columns of the items table, such as `{"brand": ["X", "Y"], "price": {"max": 9}}` (`cobrarec.retrieval.where`).
 
         Raises:
             DataError: k below 1, one history given where several are expected, ids of another type than the catalog's, an unknown
-                id with `unknown="error"`, or timestamps that do not pair with the items.
+                id with `unknown="error"`, timestamps that do not pair with the items, or conditions that the columns cannot meet.
         """
         k, unknown, lists = check_k(k), check_unknown(unknown), check_histories(histories)
         if timestamps is None:
             views = Histories.from_lists([self._rows(history, unknown) for history in lists])
         else:
             views = self._timed_histories(lists, check_timestamps(timestamps, lists), unknown)
-        return self.recommend_to(views, k, exclude=exclude, allow=allow, unknown=unknown, explain=explain)
+        return self.recommend_to(views, k, unknown=unknown, explain=explain, **filters)
 
     def recommend_to(
         self,
         histories: Histories,
         k: int = 10,
         *,
-        exclude: Iterable[Any] | None = None,
-        allow: Iterable[Any] | None = None,
         unknown: UnknownPolicy = "skip",
         explain: bool = False,
+        **filters: Unpack[Filters],
     ) -> Recommendations:
         """`recommend` for histories that are catalog rows already, with times where they have them; `unknown` concerns the filters."""
         k = check_k(k)
-        ranked = self._rank(histories, k, (self.weights,), self._allowed(exclude, allow, unknown), explain=explain)[0]
+        ranked = self._rank(histories, k, (self.weights,), self._allowed(check_filters(filters), unknown), explain=explain)[0]
         nearest = self._nearest_history_rows(histories, ranked) if explain else None
         return Recommendations(ranked, self.catalog.item_ids, self.engine.codes, self.score_formula, nearest)
 
@@ -224,15 +232,16 @@ class Recommender:
         kept = [[time for item, time in zip(*pair, strict=True) if item in self.catalog] for pair in paired]
         return Histories.from_lists(rows, timestamps=kept)
 
-    def _allowed(self, exclude: Iterable[Any] | None, allow: Iterable[Any] | None, unknown: UnknownPolicy) -> Mask | None:
-        if exclude is None and allow is None:
+    def _allowed(self, filters: Filters, unknown: UnknownPolicy) -> Mask | None:
+        exclude, allow, where = filters.get("exclude"), filters.get("allow"), filters.get("where")
+        if exclude is None and allow is None and where is None:
             return None
         mask = np.full(self.catalog.num_items, allow is None)
         if allow is not None:
             mask[self._rows(check_item_ids(allow, "allow"), unknown)] = True
         if exclude is not None:
             mask[self._rows(check_item_ids(exclude, "exclude"), unknown)] = False
-        return mask
+        return mask if where is None else mask & rows_where(self.catalog, check_where(where))
 
     def _nearest_history_rows(self, histories: Histories, ranked: RankedLists) -> npt.NDArray[np.int64]:
         """For each listed item the history's item that is nearest to it for the engine; -1 without."""

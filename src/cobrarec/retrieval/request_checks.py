@@ -1,13 +1,25 @@
 """What people ask for, checked before any work: how many items, which histories, which filters."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
 
 import numpy as np
 
 from cobrarec.data.catalog import UnknownPolicy
 from cobrarec.data.timestamps import LATEST_SECOND
 from cobrarec.errors import DataError
+
+
+class Filters(TypedDict, total=False):
+    """Which items lists may hold; an item must pass all of them, None lets all pass.
+
+    exclude: items that no list may hold. allow: the only items that lists may hold. where: conditions on the columns of the items
+    table, see `cobrarec.retrieval.where`.
+    """
+
+    exclude: Iterable[Any] | None
+    allow: Iterable[Any] | None
+    where: Mapping[str, Any] | None
 
 
 def check_k(k: Any) -> int:
@@ -80,3 +92,28 @@ def check_item_ids(item_ids: Any, name: str) -> list[Any]:
     if isinstance(item_ids, str | bytes) or not isinstance(item_ids, Iterable):
         raise DataError(f"`{name}` is {item_ids!r}, expected a list of item ids. Give `{name}=[id, id, ...]`.")
     return list(item_ids)
+
+
+def check_filters(filters: Filters) -> Filters:
+    """Filters as they were given by name.
+
+    Raises:
+        TypeError: a name that is none of a filter, as for any argument that a function does not take.
+    """
+    unknown = [name for name in filters if name not in Filters.__annotations__]
+    if unknown:
+        raise TypeError(f"unexpected argument {unknown[0]!r}; the filters are {', '.join(Filters.__annotations__)}")
+    return filters
+
+
+def check_where(where: Any) -> Mapping[str, Any]:
+    """Conditions by column.
+
+    Raises:
+        DataError: something else, or no condition at all.
+    """
+    if not isinstance(where, Mapping) or not where:
+        raise DataError(
+            f'`where` is {where!r}, expected conditions by column. Give `where={{"price": {{"max": 9}}}}`, or nothing for all items.'
+        )
+    return where
