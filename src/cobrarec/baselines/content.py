@@ -71,6 +71,11 @@ class ContentNeighbors(UntrainedRanker):
     def __repr__(self) -> str:
         return f"content neighbors, last {self.last}"
 
+    @property
+    def unit_vectors(self) -> Tensor:
+        """The embeddings."""
+        return self.unit
+
     def with_last(self, last: int) -> "ContentNeighbors":
         """The same embeddings, with another number of last items read."""
         return dataclasses.replace(self, last=last)

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
@@ -26,6 +27,11 @@ class UntrainedRanker(ListEngine):
     read_settings = LIST_SETTINGS
     max_history = None
     weights = FusionWeights()
+
+    @property
+    def unit_vectors(self) -> Tensor | None:
+        """None, unless the ranker compares items."""
+        return None
 
     @property
     def num_items(self) -> int:

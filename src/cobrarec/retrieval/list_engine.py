@@ -5,6 +5,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from cobrarec.config import RetrievalConfig
 from cobrarec.data.interactions import Histories
@@ -59,6 +60,11 @@ class ListEngine(Protocol):
     @property
     def codes(self) -> npt.NDArray[np.int32]:
         """Semantic IDs `[num_items, num_levels]`; no level where the engine has none."""
+        ...
+
+    @property
+    def unit_vectors(self) -> Tensor | None:
+        """Vectors `[num_items, dim]` of length 1 by which items are alike; None where the engine knows none."""
         ...
 
     @property

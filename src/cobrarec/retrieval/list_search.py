@@ -86,6 +86,11 @@ class ListSearch:
         return self.semantic_ids.codes
 
     @property
+    def unit_vectors(self) -> Tensor:
+        """Item vectors `[num_items, dim]` of length 1."""
+        return self.items.unit
+
+    @property
     def max_history(self) -> int:
         """Latest items of a history that the decoder reads."""
         return self.model.config.decoder.max_history

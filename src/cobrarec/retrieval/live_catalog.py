@@ -106,6 +106,10 @@ class LiveCatalog:
             self._make(ItemChange(now.catalog.table.select(["item_id"]).take(pa.array(rows))))
             return Outcome(removed=len(rows), catalog_version=self._recommender.info.catalog_version)
 
+    def warm_up(self) -> None:
+        """Load what the first new item would wait for."""
+        self._tools.embedder.encode(["a first text"])
+
     def close(self) -> None:
         """Let go of the log; the recommender stays usable."""
         self._log.close()

@@ -30,6 +30,7 @@ from cobrarec.retrieval.request_checks import (
     check_unknown,
     check_where,
 )
+from cobrarec.retrieval.similar_items import SimilarItem, similar_items
 from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.retrieval.where import rows_where
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
@@ -160,12 +161,18 @@ class Recommender:
             DataError: k below 1, one history given where several are expected, ids of another type than the catalog's, an unknown
                 id with `unknown="error"`, timestamps that do not pair with the items, or conditions that the columns cannot meet.
         """
-        k, unknown, lists = check_k(k), check_unknown(unknown), check_histories(histories)
-        if timestamps is None:
-            views = Histories.from_lists([self._rows(history, unknown) for history in lists])
-        else:
-            views = self._timed_histories(lists, check_timestamps(timestamps, lists), unknown)
+        k, views = check_k(k), self.read_histories(histories, check_unknown(unknown), timestamps)
         return self.recommend_to(views, k, unknown=unknown, explain=explain, **filters)
+
+    def read_histories(self, histories: Iterable[Any], unknown: UnknownPolicy, timestamps: Iterable[Any] | None = None) -> Histories:
+        """The histories of `recommend` as catalog rows, with times where they are given; raises as it does."""
+        lists = check_histories(histories)
+        if timestamps is None:
+            return Histories.from_lists([self._rows(history, unknown) for history in lists])
+        rows, times = [self._rows(history, unknown) for history in lists], check_timestamps(timestamps, lists)
+        paired = zip(lists, times, strict=True)
+        kept = [[time for item, time in zip(*pair, strict=True) if item in self.catalog] for pair in paired]
+        return Histories.from_lists(rows, timestamps=kept)
 
     def recommend_to(
         self,
@@ -181,6 +188,19 @@ class Recommender:
         ranked = self._rank(histories, k, (self.weights,), self._allowed(check_filters(filters), unknown), explain=explain)[0]
         nearest = self._nearest_history_rows(histories, ranked) if explain else None
         return Recommendations(ranked, self.catalog.item_ids, self.engine.codes, self.score_formula, nearest)
+
+    def similar(self, item_id: Any, k: int = 10) -> list[SimilarItem]:
+        """The k listed items whose vectors have the largest cosine with that of an item, which may itself be delisted.
+
+        Raises:
+            DataError: an id that the catalog lacks, or k below 1.
+            ConfigError: the engine knows no vectors.
+        """
+        k, row = check_k(k), int(self.catalog.rows([item_id])[0])
+        unit = self.engine.unit_vectors
+        if unit is None:
+            raise ConfigError(f"Lists from {self.engine} know no vectors of items, and so no similar ones; fit a network, or `content`.")
+        return similar_items(unit, row, k, self.catalog, self.engine.codes, self._tie_ranks)
 
     def rank(self, histories: Histories, k: int, progress: Progress | None = None) -> RankedLists:
         """The lists of `recommend` as catalog rows, `[num_users, min(k, num_items)]`, users in the order of `histories`.
@@ -224,13 +244,6 @@ class Recommender:
             # beside nulls into floats
             ids = [item for item in ids if isinstance(item, self.catalog.id_type) and not isinstance(item, bool)] or ids
         return self.catalog.rows(ids, unknown)
-
-    def _timed_histories(self, histories: list[Any], timestamps: list[list[int]], unknown: UnknownPolicy) -> Histories:
-        """Rows with the times of the items that the catalog knows."""
-        rows = [self._rows(history, unknown) for history in histories]
-        paired = zip(histories, timestamps, strict=True)
-        kept = [[time for item, time in zip(*pair, strict=True) if item in self.catalog] for pair in paired]
-        return Histories.from_lists(rows, timestamps=kept)
 
     def _allowed(self, filters: Filters, unknown: UnknownPolicy) -> Mask | None:
         exclude, allow, where = filters.get("exclude"), filters.get("allow"), filters.get("where")

@@ -1,0 +1,1 @@
+"""A recommender behind HTTP: raw histories in, item ids out. Needs the extra `serve`."""

@@ -1,0 +1,246 @@
+"""The application: each address, what it takes and what it answers."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+import pyarrow as pa
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from cobrarec import __version__
+from cobrarec.data.catalog import ItemId
+from cobrarec.errors import ArtifactError, CobraRecError, DataError, MachineError, UserError
+from cobrarec.retrieval.live_catalog import Outcome
+from cobrarec.serving import schemas
+from cobrarec.serving.batcher import Full
+from cobrarec.serving.browse import SHOWN, item_card, search_items
+from cobrarec.serving.gate import Gate, problem
+from cobrarec.serving.lists import AskedLists
+from cobrarec.serving.meters import Meters
+from cobrarec.serving.requests import check_limits, items_table
+from cobrarec.serving.service import ReadOnly, Service
+
+logger = logging.getLogger("cobrarec.serving")
+T = TypeVar("T")
+DESCRIPTION = """Raw histories in, ranked item ids out: COBRA generates an item's semantic ID, then its dense vector.
+
+Lists hold k distinct items wherever k are left. New items can be recommended, and stand in histories, from the next request on."""
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ProblemAnswer, "description": told}
+    for status, told in {
+        401: "The token is missing or wrong.",
+        403: "Asked from where this server does not answer.",
+        404: "There is no such item or prefix.",
+        409: "Not possible here: the server only reads, or the new artifact is refused.",
+        413: "The body is too large.",
+        422: "What was given cannot be used; the message says why.",
+        503: "Too much waits, or it took too long; ask again after the seconds in `Retry-After`.",
+        507: "The disk is full; nothing was changed.",
+    }.items()
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: PROBLEMS[status] for status in (*statuses, 403, 413, 422)}
+
+
+def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
+    """The application over a service, which is closed with it.
+
+    Args:
+        service: what it serves.
+        is_loopback: it listens on loopback alone, and answers requests for localhost alone.
+    """
+    meters = Meters()
+    service.batcher.batch_sizes = meters.batch
+    meters.watch("waiting_histories", "Histories that wait for the model.", lambda: service.batcher.num_waiting)
+    meters.watch("catalog_version", "Changes made to the items.", lambda: service.recommender.info.catalog_version)
+    meters.watch("listed_items", "Items that lists may hold.", lambda: int(service.recommender.catalog.is_listed.sum()))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(service.close)
+
+    app = FastAPI(title="cobrarec", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app.state.service, app.state.meters = service, meters
+    app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback)
+    _add_lists(app, service)
+    _add_items(app, service, meters)
+    _add_operations(app, service, meters)
+    _add_problems(app)
+    return app
+
+
+def _add_lists(app: FastAPI, service: Service) -> None:
+    @app.post("/recommend", response_model=schemas.RecommendAnswer, responses=_problems(503), tags=["lists"])
+    async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
+        """The best k items for each history."""
+        check_limits(body, service.settings)
+        request.state.sizes = f"{len(body.histories)} x {body.k}"
+        answer = await _within(service.settings.time_limit, service.batcher.ask(AskedLists(body)), request)
+        return Response(answer, media_type="application/json")
+
+    @app.post("/similar", response_model=schemas.SimilarAnswer, responses=_problems(404), tags=["lists"])
+    async def similar(body: schemas.SimilarRequest) -> dict[str, Any]:
+        """Items whose vectors are nearest to that of an item."""
+        check_limits(body, service.settings)
+        recommender = service.recommender
+        item_id = _known(service, body.item_id)
+        items = [dataclasses.asdict(item) for item in recommender.similar(item_id, body.k)]
+        return {"artifact": recommender.info.artifact, "catalog_version": recommender.info.catalog_version, "items": items}
+
+
+def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
+    @app.get("/items", response_model=schemas.FoundItems, responses=_problems(), tags=["items"])
+    async def find_items(q: Annotated[str, Query(min_length=1, max_length=200)], limit: Annotated[int, Query(ge=1, le=200)] = SHOWN) -> Any:
+        """Items whose text holds all of these words, for people who look for one."""
+        num_found, items = await run_in_threadpool(search_items, service.recommender, q, limit)
+        return {"num_found": num_found, "items": items}
+
+    @app.get("/items/{item_id:path}", response_model=schemas.ItemAnswer, responses=_problems(404), tags=["items"])
+    async def get_item(item_id: str) -> Any:
+        """What is known of one item."""
+        return item_card(service.recommender, _known(service, service.recommender.catalog.parse_id(item_id)))
+
+    @app.put("/items", response_model=schemas.ChangeAnswer, responses=_problems(401, 409, 507), tags=["items"])
+    async def put_items(body: schemas.PutRequest, request: Request) -> Outcome:
+        """Add items, or replace them where the catalog has their ids; all or none, answered when it is on disk."""
+        request.state.sizes = f"{len(body.items)} items"
+        table: pa.Table = items_table(body.items, service.recommender.catalog)
+        outcome = await run_in_threadpool(service.put, table)
+        meters.items("added", outcome.added)
+        meters.items("changed", outcome.changed)
+        return outcome
+
+    @app.delete("/items/{item_id:path}", response_model=schemas.ChangeAnswer, responses=_problems(401, 404, 409, 507), tags=["items"])
+    async def delete_item(item_id: str) -> Outcome:
+        """Remove an item: no list will hold it, histories may. Answered when it is on disk."""
+        known = _known(service, service.recommender.catalog.parse_id(item_id), listed=True)
+        outcome = await run_in_threadpool(service.remove, known)
+        meters.items("removed", outcome.removed)
+        return outcome
+
+
+def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
+    @app.post("/reload", response_model=schemas.ReloadAnswer, responses=_problems(401, 409), tags=["operations"])
+    async def reload() -> Any:
+        """Serve what lies in the artifact's place now. A broken artifact is refused and the old one stays; no request fails meanwhile."""
+        try:
+            is_new = await run_in_threadpool(service.reload)
+        except ArtifactError:
+            meters.reload("refused")
+            raise
+        meters.reload("new" if is_new else "same")
+        info = service.recommender.info
+        return {"artifact": info.artifact, "catalog_version": info.catalog_version, "is_new": is_new}
+
+    @app.get("/health", response_model=schemas.Health, responses=_problems(), tags=["operations"])
+    async def health() -> Any:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/ready", response_model=schemas.Ready, responses=_problems(), tags=["operations"])
+    async def ready() -> Any:
+        """An artifact is loaded: this one."""
+        info = service.recommender.info
+        return {"status": "ready", "artifact": info.artifact, "catalog_version": info.catalog_version}
+
+    @app.get("/info", response_model=schemas.Info, responses=_problems(), tags=["operations"])
+    async def info() -> Any:
+        """The card of what is served."""
+        return await run_in_threadpool(service.card)
+
+    @app.get("/metrics", response_class=Response, responses=_problems(401), tags=["operations"])
+    async def metrics() -> Response:
+        """Counts and times for Prometheus."""
+        return Response(meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_problems(app: FastAPI) -> None:
+    """Every answer that is no success has one form, and tells nothing of the inside."""
+
+    def answer(request: Request, status: int, code: str, message: str, retry: bool = False) -> Response:
+        body = problem(code, message, request.state.request_id)
+        headers = {"retry-after": "1"} if retry else None
+        return Response(body, status, headers, media_type="application/json")
+
+    @app.exception_handler(RequestValidationError)
+    async def _(request: Request, error: RequestValidationError) -> Response:
+        told = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5])
+        return answer(request, 422, "invalid", f"The request cannot be used: {told}.")
+
+    @app.exception_handler(CobraRecError)
+    async def _(request: Request, error: CobraRecError) -> Response:
+        message = str(error).replace(str(service_of(request).folder), "the artifact")
+        if isinstance(error, Full):
+            return answer(request, 503, "busy", message, retry=True)
+        if isinstance(error, ReadOnly):
+            return answer(request, 409, "read_only", message)
+        if isinstance(error, MachineError):
+            logger.error("%s: %s", request.state.request_id, error)
+            return answer(request, 507, "machine", message)
+        if isinstance(error, ArtifactError):
+            logger.error("%s: %s", request.state.request_id, error)
+            return answer(request, 409, "artifact_refused", message)
+        if isinstance(error, NotInCatalogError):
+            return answer(request, 404, "not_found", message)
+        return answer(request, 422, "invalid", message) if isinstance(error, UserError) else _fault(request, error, answer)
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, "not_found" if error.status_code == 404 else "invalid", str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def _(request: Request, error: Exception) -> Response:
+        return _fault(request, error, answer)
+
+
+def _fault(request: Request, error: Exception, answer: Callable[..., Response]) -> Response:
+    logger.error("%s: a fault of ours", request.state.request_id, exc_info=error)
+    return answer(request, 500, "fault", "This is our fault, not yours. The server's log has the rest under this request's id.")
+
+
+class NotInCatalogError(DataError):
+    """There is no such item or prefix."""
+
+
+def service_of(request: Request) -> Service:
+    """The service of the application that a request came to."""
+    return request.app.state.service
+
+
+def _known(service: Service, item_id: ItemId, listed: bool = False) -> ItemId:
+    """The id, of which there is an item; raises NotInCatalogError where there is none."""
+    catalog = service.recommender.catalog
+    if item_id not in catalog or (listed and not catalog.is_listed[catalog.find(item_id)]):
+        raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
+    return item_id
+
+
+async def _within(seconds: float, work: Awaitable[T], request: Request) -> T:
+    """The result of `work`, unless it takes too long or the client goes away; then the work is left."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Full(
+            "The client went away." if gone.done() else f"The lists took longer than {seconds:g} s; ask again, or for fewer at once."
+        )
+    finally:
+        for one in (task, gone):
+            one.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the client goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

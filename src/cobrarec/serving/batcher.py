@@ -1,0 +1,141 @@
+"""Batcher: a bounded queue of requests and one thread that takes all that waits, since a batch costs little more than one history.
+
+Requests for lists of the same length under the same settings and filters go through the model together. A list does not depend on who
+else is in its batch (`docs/decisions/0007`), so that batching changes waiting times alone.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from cobrarec.errors import CobraRecError
+
+A = TypeVar("A", bound="Waiting")
+R = TypeVar("R")
+
+
+class Waiting(Protocol):
+    """A request that can wait: how much it asks for, and with whom it can be answered."""
+
+    @property
+    def size(self) -> int:
+        """Histories."""
+        ...
+
+    @property
+    def key(self) -> Hashable:
+        """Requests with equal keys go through the model together."""
+        ...
+
+
+class Full(CobraRecError):  # noqa: N818 - it is no fault of the request
+    """So much waits already that this request is refused."""
+
+
+@dataclass(eq=False)
+class _Place(Generic[A, R]):
+    asked: A
+    loop: asyncio.AbstractEventLoop
+    answer: "asyncio.Future[R]"
+    is_left: bool = field(default=False)
+
+
+class Batcher(Generic[A, R]):
+    """Answers requests in batches, in one thread of its own."""
+
+    def __init__(self, answer: Callable[[Sequence[A]], Sequence[R | Exception]], max_waiting: int, max_batch: int) -> None:
+        """Start the thread.
+
+        Args:
+            answer: answers requests of one key; an exception in place of an answer is that request's own.
+            max_waiting: histories that may wait.
+            max_batch: histories that are answered at once; a larger request is answered alone.
+        """
+        self._answer, self._max_waiting, self._max_batch = answer, max_waiting, max_batch
+        self._places: deque[_Place[A, R]] = deque()
+        self._num_waiting = 0
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self.batch_sizes: Callable[[int], None] = lambda size: None
+        self._thread = threading.Thread(target=self._work, name="cobrarec-batcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_waiting(self) -> int:
+        """Histories that wait."""
+        return self._num_waiting
+
+    async def ask(self, asked: A) -> R:
+        """The answer, when it is there. A caller that is cancelled leaves the queue.
+
+        Raises:
+            Full: too much waits, or the batcher is closed.
+            Exception: what went wrong with this request.
+        """
+        loop = asyncio.get_running_loop()
+        place: _Place[A, R] = _Place(asked, loop, loop.create_future())
+        with self._changed:
+            if self._is_closed or (self._num_waiting and self._num_waiting + asked.size > self._max_waiting):
+                raise Full("Too many requests wait; ask again in a second.")
+            self._places.append(place)
+            self._num_waiting += asked.size
+            self._changed.notify()
+        try:
+            return await place.answer
+        finally:
+            place.is_left = True
+
+    def close(self) -> None:
+        """Answer all that waits, then end the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            here = [place for place in batch if not place.is_left]
+            if not here:
+                continue
+            self.batch_sizes(sum(place.asked.size for place in here))
+            try:
+                answers = self._answer([place.asked for place in here])
+            except Exception as error:  # whatever it is, somebody waits for it
+                answers = [error] * len(here)
+            for loop in {place.loop for place in here}:
+                of_loop = [(place.answer, answer) for place, answer in zip(here, answers, strict=True) if place.loop is loop]
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_deliver, of_loop)
+
+    def _next_batch(self) -> list[_Place[A, R]]:
+        """All that waits with the key of the first, in the order of arrival, as far as the size goes; empty at the end."""
+        with self._changed:
+            while not self._places and not self._is_closed:
+                self._changed.wait()
+            if not self._places:
+                return []
+            key, size = self._places[0].asked.key, 0
+            batch: list[_Place[A, R]] = []
+            others: deque[_Place[A, R]] = deque()
+            for place in self._places:
+                if place.asked.key == key and (not batch or size + place.asked.size <= self._max_batch):
+                    batch.append(place)
+                    size += place.asked.size
+                else:
+                    others.append(place)
+            self._places = others
+            self._num_waiting -= size
+            return batch
+
+
+def _deliver(answers: "Sequence[tuple[asyncio.Future[R], R | Exception]]") -> None:
+    for future, answer in answers:
+        if future.done():
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

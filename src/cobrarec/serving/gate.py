@@ -1,0 +1,134 @@
+"""Gate: what every request passes, whatever it asks for: host, token, size of the body, a name and a time in log and metrics."""
+
+import hmac
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from cobrarec.serving.meters import Meters
+from cobrarec.serving.settings import LOOPBACK, ServerSettings
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("cobrarec.serving")
+GUARDED_PATHS = ("/reload", "/metrics")
+"""Paths that need the token whatever the method."""
+GUARDED_METHODS = ("PUT", "DELETE")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+
+class TooLarge(Exception):  # noqa: N818 - it is no fault of ours
+    """The body goes on beyond the limit."""
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: App, settings: ServerSettings, meters: Meters, is_loopback: bool) -> None:
+        """`is_loopback`: the server listens on loopback alone, so that a request for another host comes from a page that was misled."""
+        self._app, self._settings, self._meters, self._is_loopback = app, settings, meters, is_loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        headers = dict(scope["headers"])
+        scope.setdefault("state", {})["request_id"] = request_id = _request_id(headers.get(b"x-request-id"))
+        status = 500
+
+        async def send_named(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *_HEADERS, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        refusal = self._refusal(scope, headers)
+        try:
+            if refusal is not None:
+                await _refuse(send_named, *refusal, request_id)
+            else:
+                await self._app(scope, _limited(receive, self._settings.max_body_bytes), send_named)
+        except TooLarge:
+            await _refuse(send_named, *self._too_large(), request_id)
+        finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "other")
+            sizes = scope["state"].get("sizes", "")
+            self._meters.request(route, scope["method"], status, seconds)
+            logger.info("%s %s %s %d %.1f ms %s", request_id, scope["method"], route, status, 1000 * seconds, sizes)
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str, list[tuple[bytes, bytes]]] | None:
+        """Status, code, message and headers of an answer given here; None to let the request through."""
+        if self._is_loopback and _host_name(headers.get(b"host", b"")) not in LOOPBACK:
+            return 403, "wrong_host", "This server listens on loopback and answers requests for localhost alone.", []
+        origin = headers.get(b"origin")
+        if origin is not None and origin.partition(b"://")[2] != headers.get(b"host", b""):
+            return 403, "wrong_origin", "Pages of another origin may not ask this server; ask from its own, or from a program.", []
+        guarded = scope["method"] in GUARDED_METHODS or scope["path"].rstrip("/") in GUARDED_PATHS
+        if guarded and self._settings.token is not None and not _bears(headers.get(b"authorization", b""), self._settings.token):
+            told = "This needs the header `Authorization: Bearer TOKEN` with the server's token."
+            return 401, "unauthorized", told, [(b"www-authenticate", b"Bearer")]
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            return 400, "invalid", "The header Content-Length is no number.", []
+        if int(length) > self._settings.max_body_bytes:
+            return self._too_large()
+        return None
+
+    def _too_large(self) -> tuple[int, str, str, list[tuple[bytes, bytes]]]:
+        return 413, "too_large", f"The body is larger than {self._settings.max_body_bytes:,} bytes; send it in parts.", []
+
+
+def problem(code: str, message: str, request_id: str) -> bytes:
+    """The body of an answer that is no success."""
+    return json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}, ensure_ascii=False).encode()
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """`receive` that raises TooLarge once more than `most` bytes have come."""
+    seen = 0
+
+    async def limited() -> MutableMapping[str, Any]:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise TooLarge
+        return message
+
+    return limited
+
+
+def _request_id(given: bytes | None) -> str:
+    """The caller's own name for the request, where it is a plain word, else a new one."""
+    word = (given or b"").decode("latin-1")
+    return word if _NAME.fullmatch(word) else uuid.uuid4().hex[:16]
+
+
+def _host_name(host: bytes) -> str:
+    name = host.decode("latin-1").lower()
+    return name[1:].split("]")[0] if name.startswith("[") else name.rsplit(":", 1)[0]
+
+
+def _bears(authorization: bytes, token: str) -> bool:
+    """Compared in constant time."""
+    kind, _, given = authorization.partition(b" ")
+    return hmac.compare_digest(given.strip(), token.encode()) and kind.lower() == b"bearer"
+
+
+async def _refuse(send: Send, status: int, code: str, message: str, headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+    body = problem(code, message, request_id)
+    start = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})

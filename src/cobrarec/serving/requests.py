@@ -1,0 +1,60 @@
+"""Requests checked against the limits of the server, and items given as JSON made into a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from cobrarec.data.catalog import Catalog
+from cobrarec.errors import DataError
+from cobrarec.serving.schemas import INT64, RecommendRequest, SimilarRequest
+from cobrarec.serving.settings import ServerSettings
+
+
+def check_limits(request: RecommendRequest | SimilarRequest, settings: ServerSettings) -> None:
+    """Refuse what is beyond the limits of the server.
+
+    Raises:
+        DataError: names the limit.
+    """
+    if request.k > settings.max_k:
+        raise DataError(f"k is {request.k}, this server gives at most {settings.max_k}.")
+    if isinstance(request, SimilarRequest):
+        return
+    if len(request.histories) > settings.max_histories:
+        raise DataError(f"There are {len(request.histories):,} histories, this server takes at most {settings.max_histories:,} at once.")
+    longest = max(len(history) for history in request.histories)
+    if longest > settings.max_history:
+        raise DataError(f"A history has {longest:,} items, this server takes at most {settings.max_history:,}; give the latest.")
+    if request.num_beams is not None and request.num_beams > settings.max_beams:
+        raise DataError(f"num_beams is {request.num_beams}, this server takes at most {settings.max_beams}.")
+
+
+def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
+    """Items given as JSON as a table with the columns that they name, in the types of the catalog.
+
+    Raises:
+        DataError: no `item_id`, a column that the catalog lacks, or a value that its type cannot hold.
+    """
+    schema = catalog.table.schema
+    names = dict.fromkeys(name for item in items for name in item)
+    foreign = [name for name in names if name not in schema.names]
+    if foreign:
+        raise DataError(f"The items have {foreign[0]!r}, which the catalog lacks; its columns are {', '.join(schema.names)}.")
+    for place, item in enumerate(items):
+        item_id = item.get("item_id")
+        if isinstance(item_id, bool) or not isinstance(item_id, catalog.id_type):
+            example = catalog.item_ids[0]
+            raise DataError(
+                f"Item {place + 1} has the item_id {item_id!r}, expected {catalog.id_type.__name__} as in the catalog ({example!r})."
+            )
+        if isinstance(item_id, int) and not -INT64 <= item_id < INT64:
+            raise DataError(f"Item {place + 1} has the item_id {item_id}, which is no 64-bit integer.")
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = pa.array([item.get(name) for item in items], schema.field(name).type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise DataError(f"{name} holds {schema.field(name).type} in the catalog; the items have other values: {reason}.") from None
+    return pa.table(columns)

@@ -1,0 +1,154 @@
+"""Service: the artifact that is served now, its changes, and another one in its place without a request that fails."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cobrarec import __version__
+from cobrarec.artifact import load_artifact, open_live_catalog
+from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
+from cobrarec.errors import CobraRecError
+from cobrarec.retrieval.change_log import holder_of
+from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
+from cobrarec.retrieval.recommender import Recommender
+from cobrarec.serving.batcher import Batcher
+from cobrarec.serving.lists import AskedLists, answer_lists
+from cobrarec.serving.settings import ServerSettings
+
+logger = logging.getLogger("cobrarec.serving")
+
+
+class ReadOnly(CobraRecError):  # noqa: N818 - it is no fault of the request
+    """Items cannot be changed here; the message says why."""
+
+
+class Service:
+    """What all requests share. `recommender` is replaced as a whole, so that a request sees one version from its beginning to its end."""
+
+    def __init__(self, folder: Path | str, settings: ServerSettings, device: str = "cpu", name: str = "cobrarec serve") -> None:
+        """Load the artifact, for writing where that is possible and wanted, and warm it up.
+
+        Args:
+            folder: the folder `artifact` of a run.
+            settings: the limits, and whether items may be changed.
+            device: where to compute.
+            name: what a second writer is told.
+
+        Raises:
+            ArtifactError: the artifact is refused, or another process holds it for writing.
+        """
+        self.folder, self.settings, self._device, self._name = Path(folder), settings, device, name
+        self._replacing = threading.Lock()
+        self._live: LiveCatalog | None = None
+        self._recommender, self._live, self.read_only_reason = self._open()
+        self.batcher: Batcher[AskedLists, bytes] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
+
+    @property
+    def recommender(self) -> Recommender:
+        """The recommender of the present artifact and version."""
+        return self._recommender if self._live is None else self._live.recommender
+
+    def put(self, table: Any) -> Outcome:
+        """`LiveCatalog.put`; raises ReadOnly where items cannot be changed."""
+        with self._replacing:
+            return self._writable().put(table)
+
+    def remove(self, item_id: Any) -> Outcome:
+        """`LiveCatalog.remove` of one item; raises ReadOnly where items cannot be changed."""
+        with self._replacing:
+            return self._writable().remove([item_id])
+
+    def reload(self) -> bool:
+        """Serve what lies in the folder now; False where that is the artifact, at the version, that is served already.
+
+        Everything is checked and loaded beside the old one, which goes on until then, and stays where the new one is refused.
+
+        Raises:
+            ArtifactError: the new one is refused.
+        """
+        with self._replacing:
+            before = self.recommender.info
+            if self._live is not None and verify_files(self.folder)["sha256"] == before.artifact and holder_of(self.folder / CHANGES):
+                return False  # this process writes the changes itself, so that nothing else can have changed
+            recommender, live, reason = self._open()
+            old, self._recommender, self._live, self.read_only_reason = self._live, recommender, live, reason
+            if old is not None:
+                old.close()
+            now = self.recommender.info
+            logger.info("reloaded: artifact %s, catalog version %d", now.artifact[:12], now.catalog_version)
+            return (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
+
+    def close(self) -> None:
+        """Answer what waits, then let go of the artifact."""
+        self.batcher.close()
+        if self._live is not None:
+            self._live.close()
+
+    def card(self) -> dict[str, Any]:
+        """What is served, in words and numbers."""
+        recommender = self.recommender
+        manifest = read_manifest(self.folder)
+        is_same = manifest["sha256"] == recommender.info.artifact
+        id_type: Literal["integer", "string"] = "integer" if recommender.catalog.id_type is int else "string"
+        limits = ("max_body_bytes", "max_histories", "max_history", "max_k", "max_beams", "max_waiting", "time_limit")
+        return {
+            "version": __version__,
+            "artifact": recommender.info.artifact,
+            "catalog_version": recommender.info.catalog_version,
+            "ranker": manifest["ranker"],
+            "split": recommender.info.split,
+            "num_items": int(recommender.catalog.is_listed.sum()),
+            "columns": recommender.catalog.table.schema.names,
+            "id_type": id_type,
+            "score": recommender.score_formula,
+            "model": manifest["model"] if is_same else {},
+            "settings": recommender.config.model_dump(mode="json"),
+            "limits": {name: getattr(self.settings, name) for name in limits},
+            "read_only": self.read_only_reason,
+        }
+
+    def _open(self) -> tuple[Recommender, LiveCatalog | None, str | None]:
+        """The recommender, its writer, and why there is none."""
+        ranker = read_manifest(self.folder)["ranker"]
+        reason = None
+        if self.settings.read_only:
+            reason = "this server only reads; change items with `cobrarec items` and reload"
+        elif ranker != "cobra":
+            reason = f"the artifact is of the ranker {ranker}, which takes no new items"
+        elif not _is_writable(self.folder):
+            reason = "the artifact lies where this server cannot write"
+        if reason is not None:
+            recommender = load_artifact(self.folder, self._device)
+            _warm_up(recommender)
+            return recommender, None, reason
+        live = open_live_catalog(self.folder, self._name, self._device)
+        live.warm_up()
+        _warm_up(live.recommender)
+        return live.recommender, live, None
+
+    def _writable(self) -> LiveCatalog:
+        live = self._live
+        if live is None:
+            raise ReadOnly(f"Items cannot be changed here: {self.read_only_reason}.")
+        return live
+
+    def _answer(self, asked: Sequence[AskedLists]) -> list[bytes | Exception]:
+        return answer_lists(self.recommender, asked)
+
+
+def _is_writable(folder: Path) -> bool:
+    probe = folder / ".writable"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _warm_up(recommender: Recommender) -> None:
+    """The first list of a process takes longer; nobody should wait for it."""
+    item = recommender.catalog.item_ids[0]
+    recommender.recommend([[item], []], 10)
