@@ -11,6 +11,7 @@ from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.run_folder import RunFolder
 from cobrarec.run_results import DIRECT_WEIGHTS, MEMORY_WEIGHTS, choose_weights, examples, held_out_of, shown_metrics
+from cobrarec.semantic_ids.typical_words import TypicalWords
 from small_run import SMALL, small_config, small_world
 
 
@@ -68,6 +69,17 @@ def test_examples_are_the_lists_that_recommend_gives(run):
         listed = [item["item_id"] for item in record["items"]]
         assert listed == [item.item_id for item in recommender.recommend_to(histories.select(user), 4)[0]]
         assert prepared.catalog.titles[int(prepared.catalog.rows([listed[0]])[0])] == record["items"][0]["title"]
+
+
+def test_examples_name_the_codes_of_each_item_and_of_the_target(run):
+    prepared, recommender = load_prepared(run), load_artifact(run.artifact)
+    named = TypicalWords.of(prepared.catalog.texts, recommender.semantic_ids)
+    for record in examples(prepared, recommender, k=4):
+        for item in (*record["items"], record["target"]):
+            row = prepared.catalog.rows([item["item_id"]])[0]
+            assert list(item["semantic_id"]) == recommender.semantic_ids.codes[row].tolist()
+            assert item["id_words"] == named.path(item["semantic_id"])
+            assert all(item["id_words"])
 
 
 def test_examples_read_the_times_of_a_model_that_was_trained_on_them(tmp_path):

@@ -15,9 +15,11 @@ from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.list_engine import FusionWeights
+from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.score_terms import has_direct_query
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
+from cobrarec.semantic_ids.typical_words import TypicalWords
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the direct query that are tried on validation."""
@@ -100,19 +102,31 @@ def protocol(prepared: Prepared, masking: Masking) -> str:
 
 
 def examples(prepared: Prepared, recommender: Recommender, k: int = 10) -> list[dict[str, Any]]:
-    """Three users, drawn by seed, of the validation set (of the training set where there is none): history, target, list and why."""
+    """Three users, drawn by seed, of the validation set (of the training set where there is none): history, target, list and why.
+
+    Where items bear semantic IDs, target and list have them in words too: `id_words`, the words of each code.
+    """
     catalog, split = prepared.catalog, prepared.split
     histories = split.train if split.valid is None else split.valid.histories
     drawn = np.random.default_rng(prepared.seed).permutation(histories.num_users)[:NUM_EXAMPLES]
+    ids = recommender.semantic_ids if isinstance(recommender.engine, ListSearch) and recommender.semantic_ids.num_levels else None
+    named = None if ids is None else TypicalWords.of(catalog.texts, ids)
 
     def item(row: int) -> dict[str, Any]:
         return {"item_id": catalog.item_ids[[row]].tolist()[0], "title": catalog.titles[row]}
 
+    def in_words(codes: Sequence[int]) -> dict[str, Any]:
+        return {} if named is None else {"semantic_id": list(codes), "id_words": named.path(codes)}
+
     records = []
     for user, items in zip(drawn.tolist(), recommender.recommend_to(histories.select(drawn), k, explain=True), strict=True):
         rows = catalog.rows([recommendation.item_id for recommendation in items])
-        listed = [dataclasses.asdict(one) | {"title": catalog.titles[row]} for one, row in zip(items, rows, strict=True)]
-        target = None if split.valid is None else item(int(split.valid.targets_of(user)[0]))
+        listed = [
+            dataclasses.asdict(one) | {"title": catalog.titles[row]} | in_words(one.semantic_id)
+            for one, row in zip(items, rows, strict=True)
+        ]
+        taken = None if split.valid is None else int(split.valid.targets_of(user)[0])
+        target = None if taken is None else item(taken) | ({} if ids is None else in_words(ids.codes[taken].tolist()))
         history = [item(int(row)) for row in histories.of(user)]
         records.append({"user_id": histories.user_ids[[user]].tolist()[0], "history": history, "target": target, "items": listed})
     return records

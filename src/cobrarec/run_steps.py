@@ -7,6 +7,7 @@ the same as `fit`, and a run that was stopped goes on.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,10 @@ from cobrarec.retrieval.transition_memory import TransitionMemory
 from cobrarec.run_results import KS, choose_weights, measured_ids, shown_metrics
 from cobrarec.semantic_ids.assigner import CodeAssigner, fit_semantic_ids
 from cobrarec.semantic_ids.health_card import check_collapse
+from cobrarec.semantic_ids.named_buckets import named_buckets
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder, cached_embeddings
+from cobrarec.semantic_ids.typical_words import TypicalWords
 from cobrarec.training.job import TrainingJob, Validate, resolve_device
 from cobrarec.training.trainer import train_model
 
@@ -65,9 +68,16 @@ def semantic_ids_step(prepared: Prepared, progress: Progress, embedding_cache: P
         result.semantic_ids.save(folder)
         result.assigner.save(folder)
         write_text(folder / "health_card.json", json.dumps(result.health_card.to_dict(), indent=2) + "\n")
+        write_text(folder / "words.json", json.dumps(_in_words(prepared, result.semantic_ids), ensure_ascii=False) + "\n")
     for line in ("Health card of the semantic IDs", *("  " + line for line in result.health_card.lines())):
         progress.message(line)
     return Identified(embedder, embeddings, result.semantic_ids, result.assigner)
+
+
+def _in_words(prepared: Prepared, ids: SemanticIds) -> list[dict[str, Any]]:
+    catalog = prepared.catalog
+    popularity = prepared.split.train.item_counts(catalog.num_items)
+    return named_buckets(TypicalWords.of(catalog.texts, ids), catalog.titles, popularity)
 
 
 @dataclass(frozen=True)

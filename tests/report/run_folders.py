@@ -50,13 +50,14 @@ def epoch_record(epoch: int, ndcg: float) -> dict[str, Any]:
 def example(title: str = "Plain title") -> dict[str, Any]:
     """One record of examples.json whose first recommended item is the one taken next."""
     why = {"beam_probability": 0.25, "cosine": 0.875, "nearest_history_item": "a", "terms": {"beam": -1.0, "similarity": -2.0}}
-    taken = {"item_id": "b", "title": "Taken item"}
+    words = {"semantic_id": [12, 3], "id_words": [["Monster High", title], ["Doll"]]}
+    taken = {"item_id": "b", "title": "Taken item", **words}
     return {
         "user_id": "user-7",
         "history": [{"item_id": "a", "title": title}],
         "target": taken,
         "items": [
-            {**taken, "rank": 1, "score": 0.5, "semantic_id": [12, 3], "source": "beam", "why": why},
+            {**taken, "rank": 1, "score": 0.5, "source": "beam", "why": why},
             {
                 "item_id": "c",
                 "title": title,
@@ -68,6 +69,11 @@ def example(title: str = "Plain title") -> dict[str, Any]:
             },
         ],
     }
+
+
+def bucket(title: str = "Plain title", code: int = 0) -> dict[str, Any]:
+    """One record of words.json."""
+    return {"semantic_id": [code, 5], "words": [["Trains", title], []], "num_items": 1090 - code, "titles": [title, "Red engine"]}
 
 
 def write_run(folder: Path, title: str = "Plain title") -> Path:
@@ -87,6 +93,7 @@ def write_run(folder: Path, title: str = "Plain title") -> Path:
     }
     _write(folder / "prepared/audit.json", {"entries": entries})
     _write(folder / "semantic_ids/health_card.json", card | {"collapse_reasons": []})
+    _write(folder / "semantic_ids/words.json", [bucket(title, number) for number in range(15)])
     _write(folder / "metrics.json", METRICS)
     _write(folder / "examples.json", [example(title)])
     _write(folder / "artifact/manifest.json", manifest)

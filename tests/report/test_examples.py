@@ -23,13 +23,21 @@ def test_a_user_without_a_held_out_item_has_no_verdict() -> None:
 
 def test_every_reason_is_told_in_words() -> None:
     html = example_cards([example("Soap")])
-    assert "ID <code>12-3</code>" in html
+    assert "ID <code>12</code> <bdi>Monster High, Soap</bdi> › <code>3</code> <bdi>Doll</bdi>" in html
+    assert "ID <code>1-2</code>" in html  # without words
     assert 'P(ID) <data value="0.25">25 %</data>' in html
     assert 'cosine <data value="0.875">0.88</data>' in html
     assert "nearest in history: <bdi>Soap</bdi>" in html
     assert "fill: ranked below what was found" in html
     assert "log score = beam + similarity" in html
-    assert 'beam <data value="-1.0">-1.00</data>' in html
+    assert 'log score <data value="-3.0">-3.00</data> = beam <data value="-1.0">-1.00</data> + similarity' in html
+
+
+def test_the_id_of_what_was_taken_next_is_told_in_words_where_they_are_known() -> None:
+    assert "ID <code>12</code> <bdi>Monster High" in example_cards([example() | {"items": []}])
+    older = example() | {"items": [], "target": {"item_id": "b", "title": "Taken item"}}
+    assert "Taken item" in example_cards([older])
+    assert "<code>" not in example_cards([older])
 
 
 def test_what_has_no_share_in_the_score_is_no_reason() -> None:
@@ -38,6 +46,7 @@ def test_what_has_no_share_in_the_score_is_no_reason() -> None:
     html = example_cards([record | {"items": record["items"][:1]}])
     assert "P(ID)" not in html
     assert "cosine" not in html
+    assert "log score = direct<" in html
     assert 'direct <data value="-3.0">-3.00</data>' in html
 
 

@@ -49,7 +49,7 @@ def page_of(folder: Path) -> Page:
 def test_a_whole_run_fills_every_section(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "first"))
     ids = {value for _, name, value in page.attributes if name == "id"}
-    assert {"results", "training", "examples", "semantic-ids", "data", "settings"} <= ids
+    assert {"results", "training", "examples", "semantic-ids", "ids-in-words", "data", "settings"} <= ids
     words = "".join(page.words)
     for expected in (
         "first",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cobrarec.artifact_manifest import write_text
 from cobrarec.report import sections
+from cobrarec.report.bucket_words import bucket_words
 from cobrarec.report.markup import Markup, join, tag, user_text
 from cobrarec.report.run_files import RunFiles, read_run
 from cobrarec.report.style import EMBLEM, STYLE
@@ -32,6 +33,7 @@ def render_report(run: RunFiles) -> str:
         "Training": sections.training(run),
         "Examples": sections.examples(run),
         "Semantic IDs": sections.health_card(run),
+        "IDs in words": bucket_words(run),
         "Data": sections.audit(run),
         "Settings and files": sections.configuration(run),
     }

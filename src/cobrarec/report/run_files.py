@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ PARTS = {
     "audit": "prepared/audit.json",
     "health_card": "semantic_ids/health_card.json",
     "codes": "semantic_ids/codes.npy",
+    "words": "semantic_ids/words.json",
     "log": "log.jsonl",
     "examples": "examples.json",
     "config": "config.yaml",
@@ -22,7 +24,7 @@ PARTS = {
     "choices": "checkpoints/choices.json",
 }
 """The files that the report reads, by the part of the page that they fill."""
-NETWORK_PARTS = ("health_card", "codes", "log")
+NETWORK_PARTS = ("health_card", "codes", "words", "log")
 """Those that a run of another ranker than the network never has."""
 
 
@@ -44,6 +46,8 @@ class RunFiles:
     """What validation chose."""
     model: str = "cobra"
     """What the metrics call the run's own."""
+    buckets: Sequence[dict[str, Any]] = ()
+    """The largest buckets in words."""
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -75,6 +79,7 @@ def read_run(folder: Path) -> RunFiles:
         config=settings,
         manifest=_read_json(folder / PARTS["manifest"], dict),
         choices=_read_json(folder / PARTS["choices"], dict),
+        buckets=_read_json(folder / PARTS["words"], list) or [],
         missing=missing,
         model=_top_setting(settings, "name") or ranker,
     )

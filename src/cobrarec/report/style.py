@@ -107,6 +107,13 @@ article { border-top: 1px solid var(--line); padding: 1.2rem 0 .4rem; }
 .head > :first-child { overflow-wrap: anywhere; } .title { font-weight: 600; }
 .score { white-space: nowrap; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; }
 .why { margin: .1rem 0 0; color: var(--quiet); font-size: .85rem; display: flex; flex-wrap: wrap; gap: 0 1rem; overflow-wrap: anywhere; }
+.path { color: var(--ink); } .path code { background: var(--soft); border-radius: 5px; padding: .05rem .35rem; color: var(--quiet); }
+.why .path, .why .line, .target .path { flex-basis: 100%; } .target .path { display: block; font-size: .85rem; margin-top: .15rem; }
+.buckets { list-style: none; padding: 0; display: grid; gap: 0 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.buckets > li, .buckets > li:last-child { min-width: 0; padding-left: 0; border-bottom: 1px solid var(--line); }
+.buckets .path { font-weight: 600; } .buckets .path code { font-weight: 400; }
+.titles { margin: .1rem 0 0; color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere; }
 details { margin-top: 1.1rem; } summary { cursor: pointer; font-weight: 600; padding: .2rem 0; }
 details > ul { margin: .5rem 0 0; padding-left: 1.2rem; max-width: 46rem; }
 pre { background: var(--soft); border-radius: 10px; padding: 1rem; overflow: auto; max-height: 34rem; font-size: .85rem;
@@ -119,7 +126,7 @@ footer { color: var(--quiet); font-size: .88rem; padding-bottom: 2.5rem; overflo
   .example { grid-template-columns: 1fr; }
   .tiles { gap: .9rem; } .tile b { font-size: 1.8rem; }
   th, td { padding: .38rem .4rem; }
-  .list { padding-left: 1.6rem; }
+  .list { padding-left: 1.6rem; } .list.buckets { padding-left: 0; }
 }
 @media print { nav, .skip { display: none; } main > section { break-inside: avoid-page; border-color: #ccc; } body { background: #fff; } }
 """
