@@ -43,6 +43,8 @@ def test_why_is_told_in_one_line():
     why = {"beam_probability": 0.25, "cosine": 0.5, "nearest_history_item": 3, "terms": {"beam": -1.5, "similarity": -1, "memory": 2.004}}
     told = "ID 1-2, P(ID) 0.25, cosine 0.50, log score beam -1.50 similarity -1.00 memory +2.00, near Three"
     assert why_text({"semantic_id": (1, 2), "why": why}, {3: "Three"}) == told
+    named = {"semantic_id": (1, 2), "why": why, "id_words": (("Monster High", "Doll"), ())}
+    assert why_text(named, {3: "Three"}) == told.replace("ID 1-2", "ID 1 (Monster High, Doll) 2")
     alone = why | {"terms": {"beam": -0.0, "similarity": -0.0, "direct": -3.0}}  # the cascade has no share
     assert why_text({"semantic_id": (1, 2), "why": alone}, {}) == "ID 1-2, log score direct -3.00, near 3"
     nothing = {"beam_probability": None, "cosine": None, "nearest_history_item": None, "terms": {}}

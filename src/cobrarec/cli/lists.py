@@ -15,9 +15,11 @@ from cobrarec.artifact_manifest import learned_from
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
 from cobrarec.errors import DataError
+from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.recommendations import Reasons, Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.request_checks import Filters
+from cobrarec.semantic_ids.typical_words import TypicalWords
 
 if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Recommend
@@ -148,23 +150,31 @@ def _tell_unknown(items: Sequence[Any], what: str, command: "Recommend", screen:
 def _show(users: Users, recommender: Recommender, explain: bool, screen: "Screen") -> None:
     titles = dict(zip(recommender.catalog.item_ids.tolist(), recommender.catalog.titles, strict=True))
     columns = ["rank", "item_id", "title", "score", "source", *(["why"] if explain else [])]
+    named = _typical_words(recommender) if explain else None
     for record in list_records(users):
         rows = []
         for item in record["items"]:
+            item["id_words"] = None if named is None else named.path(item["semantic_id"])
             cells = [str(item["rank"]), str(item["item_id"]), titles[item["item_id"]], f"{item['score']:.4g}", item["source"]]
             rows.append([*cells, *([why_text(item, titles)] if explain else [])])
         screen.table("" if record["user_id"] is None else f"user {record['user_id']}", columns, rows)
 
 
+def _typical_words(recommender: Recommender) -> TypicalWords | None:
+    if not isinstance(recommender.engine, ListSearch) or not recommender.semantic_ids.num_levels:
+        return None
+    return TypicalWords.of(recommender.catalog.texts, recommender.semantic_ids)
+
+
 def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
     """Why an item is there, in one line: the path of its ID, the terms that its log score is the sum of, nearest item of the history.
 
-    `item` is a record of the `--json` form; `titles` by item id.
+    `item` is a record of the `--json` form, with the words of its codes as `id_words` where they are known; `titles` by item id.
     """
     why = item["why"]
     if why is None:
         return ""
-    parts = ["ID " + "-".join(str(code) for code in item["semantic_id"])] if item["semantic_id"] else []
+    parts = [_id_text(item["semantic_id"], item.get("id_words"))] if item["semantic_id"] else []
     reasons = Reasons.of(why, bool(item["semantic_id"]))
     if reasons.beam_probability is not None:
         parts.append(f"P(ID) {reasons.beam_probability:.2g}")
@@ -176,6 +186,13 @@ def why_text(item: Mapping[str, Any], titles: Mapping[Any, str]) -> str:
         nearest = why["nearest_history_item"]
         parts.append(f"near {titles.get(nearest, nearest)}")
     return ", ".join(parts)
+
+
+def _id_text(codes: Sequence[int], words: Sequence[Sequence[str]] | None) -> str:
+    """`ID 12-3`, or with the words of each code `ID 12 (Monster High, Doll) 3 (Cups)`."""
+    if words is None:
+        return "ID " + "-".join(str(code) for code in codes)
+    return "ID " + " ".join(f"{code} ({', '.join(named)})" if named else str(code) for code, named in zip(codes, words, strict=True))
 
 
 def _text(path: Path) -> str:
