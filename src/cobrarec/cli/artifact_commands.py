@@ -1,4 +1,4 @@
-"""Commands over an artifact: lists from it, changes of its items, and whether it is whole."""
+"""Commands over an artifact: lists from it, at once or over HTTP, changes of its items, and whether it is whole."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
-from cobrarec.cli.settings import Flag
+from cobrarec.cli.settings import Device, Flag
 from cobrarec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,6 +104,48 @@ class Items:
                 told = f"needs --{option}" if action == self.action else f"takes no --{option}"
                 raise ConfigError(f"`cobrarec items {self.action}` {told}; see `cobrarec items --help`.")
         change_items(self, screen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Answer requests for lists over HTTP, and take changes of items, until SIGTERM or Ctrl-C; needs the extra `serve`.
+
+    SIGHUP, or `POST /reload`, takes what lies in the artifact's place then, without a request that fails. The addresses are documented
+    by the server itself at /docs.
+
+    For example:
+
+      cobrarec serve --artifact runs/first/artifact
+      cobrarec serve --artifact runs/first/artifact --host 0.0.0.0 --token-file token.txt --workers 4
+    """
+
+    name: ClassVar[str] = "serve"
+    artifact: Path
+    """The folder `artifact` of a run."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but loopback needs a token."""
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    workers: int = 1
+    """Processes. More than one only read: items are then changed by `cobrarec items` and taken up by a reload."""
+    token_file: Path | None = None
+    """File with the bearer token that guards writes, reload and metrics; else the environment variable COBRAREC_TOKEN."""
+    read_only: Flag = False
+    """Refuse changes of items."""
+    time_limit: float = 10.0
+    """Seconds that a request may take, waiting included, before it is answered with 503."""
+    max_waiting: int = 2000
+    """Histories that may wait; beyond, requests are answered with 503."""
+    device: Device = "cpu"
+    """Where to compute."""
+    num_threads: int | None = None
+    """CPU threads of each process; torch's choice where not given."""
+
+    def run(self, screen: "Screen") -> None:
+        """Serve until told to stop."""
+        from cobrarec.cli.serve import serve_command
+
+        serve_command(self, screen)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tyro.conf import Positional
 
-from cobrarec.cli.artifact_commands import Items, Recommend, Verify
+from cobrarec.cli.artifact_commands import Items, Recommend, Serve, Verify
 from cobrarec.cli.experiment import Experiment
 from cobrarec.cli.run_commands import Evaluate, Fit, Prepare, Report, SemanticIds, Train
 
@@ -58,4 +58,4 @@ class Demo:
         run_demo(self.out, self.seed, screen)
 
 
-COMMANDS = (Fit, Prepare, SemanticIds, Train, Evaluate, Recommend, Items, Data, Report, Verify, Demo, Experiment)
+COMMANDS = (Fit, Prepare, SemanticIds, Train, Evaluate, Recommend, Items, Serve, Data, Report, Verify, Demo, Experiment)

@@ -19,7 +19,7 @@ from cobrarec.errors import ArtifactError, CobraRecError, DataError, MachineErro
 from cobrarec.retrieval.live_catalog import Outcome
 from cobrarec.serving import schemas
 from cobrarec.serving.batcher import Full
-from cobrarec.serving.browse import SHOWN, item_card, search_items
+from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.lists import AskedLists
 from cobrarec.serving.meters import Meters
@@ -108,6 +108,16 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
     async def get_item(item_id: str) -> Any:
         """What is known of one item."""
         return item_card(service.recommender, _known(service, service.recommender.catalog.parse_id(item_id)))
+
+    @app.get("/semantic-ids", response_model=schemas.SemanticIdAnswer, responses=_problems(), tags=["items"])
+    async def get_root() -> Any:
+        """All semantic IDs from the first code on, each named by the words of its items."""
+        return await run_in_threadpool(_branch, service, [])
+
+    @app.get("/semantic-ids/{prefix}", response_model=schemas.SemanticIdAnswer, responses=_problems(404), tags=["items"])
+    async def get_prefix(prefix: schemas.Prefix) -> Any:
+        """What lies below a prefix of semantic IDs, such as `12` or `12-7`."""
+        return await run_in_threadpool(_branch, service, parse_prefix(prefix))
 
     @app.put("/items", response_model=schemas.ChangeAnswer, responses=_problems(401, 409, 507), tags=["items"])
     async def put_items(body: schemas.PutRequest, request: Request) -> Outcome:
@@ -222,6 +232,14 @@ def _known(service: Service, item_id: ItemId, listed: bool = False) -> ItemId:
     if item_id not in catalog or (listed and not catalog.is_listed[catalog.find(item_id)]):
         raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
     return item_id
+
+
+def _branch(service: Service, prefix: list[int]) -> dict[str, Any]:
+    """What lies below a prefix; raises NotInCatalogError where nothing does."""
+    branch = service.id_browser().branch(service.recommender, prefix)
+    if branch is None:
+        raise NotInCatalogError(f"No item has a semantic ID that begins with {'-'.join(map(str, prefix))}.")
+    return branch
 
 
 async def _within(seconds: float, work: Awaitable[T], request: Request) -> T:

@@ -1,6 +1,7 @@
 """For people who look around: items by words, one item, and what lies below a prefix of semantic IDs."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from cobrarec.errors import DataError
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.semantic_ids.typical_words import TypicalWords
 
 SHOWN = 20
 
@@ -70,3 +72,46 @@ def plain(value: Any) -> Any:
 
 def _holds(values: pa.Array, word: str) -> Any:
     return np.asarray(pc.match_substring(values, word, ignore_case=True))
+
+
+class IdBrowser:
+    """The tree of semantic IDs; its words come from the artifact as it was loaded, since one new item renames no branch."""
+
+    def __init__(self, words: TypicalWords) -> None:
+        self.words = words
+
+    def branch(self, recommender: Recommender, prefix: Sequence[int]) -> dict[str, Any] | None:
+        """A prefix, what continues it, and its most popular items; None where no listed item bears it."""
+        ids, place = recommender.semantic_ids, 0
+        for level, code in enumerate(prefix):
+            if level >= ids.num_levels or not 0 <= code < ids.codebook_size:
+                return None
+            place = int(ids.child[level][place, code])
+            if place < 0:
+                return None
+        level = len(prefix)
+        children: list[dict[str, Any]] = []
+        if level < ids.num_levels:
+            codes = np.flatnonzero(ids.child[level][place] >= 0)
+            ranges = ids.item_ranges(level + 1)
+            sizes = np.diff(ranges)[ids.child[level][place, codes]]
+            order = np.argsort(-sizes, kind="stable")
+            children = [self._named([*prefix, code], int(size)) for code, size in zip(codes[order].tolist(), sizes[order], strict=True)]
+        ranges = ids.item_ranges(level)
+        rows = ids.bucket_rows[ranges[place] : ranges[place + 1]]
+        best = rows[np.argsort(-recommender.info.popularity[rows], kind="stable")[:SHOWN]]
+        own = self._named(list(prefix), len(rows))
+        return {**own, "children": children, "items": [item_record(recommender, int(row)) for row in best]}
+
+    def _named(self, prefix: list[int], num_items: int) -> dict[str, Any]:
+        path = self.words.path(prefix)
+        words = path[-1] if len(path) == len(prefix) and path else ()
+        return {"prefix": prefix, "num_items": num_items, "words": list(words)}
+
+
+def parse_prefix(text: str) -> list[int]:
+    """`12-7` as codes; "" is the root. Raises DataError for anything else."""
+    parts = text.split("-") if text else []
+    if len(parts) > 32 or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise DataError(f"The prefix is {text[:80]!r}, expected codes with a hyphen between, such as 12-7.")
+    return [int(part) for part in parts]

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 Id = StrictInt | StrictStr
@@ -217,4 +218,4 @@ class ProblemAnswer(BaseModel):
     error: Problem
 
 
-LongPath = Annotated[str, Field(max_length=200)]
+Prefix = Annotated[str, Path(max_length=200, examples=["12-7"])]

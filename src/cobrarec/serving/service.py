@@ -13,7 +13,9 @@ from cobrarec.errors import CobraRecError
 from cobrarec.retrieval.change_log import holder_of
 from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.semantic_ids.typical_words import TypicalWords
 from cobrarec.serving.batcher import Batcher
+from cobrarec.serving.browse import IdBrowser
 from cobrarec.serving.lists import AskedLists, answer_lists
 from cobrarec.serving.settings import ServerSettings
 
@@ -41,6 +43,7 @@ class Service:
         """
         self.folder, self.settings, self._device, self._name = Path(folder), settings, device, name
         self._replacing = threading.Lock()
+        self._browser: tuple[str, IdBrowser] | None = None
         self._live: LiveCatalog | None = None
         self._recommender, self._live, self.read_only_reason = self._open()
         self.batcher: Batcher[AskedLists, bytes] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
@@ -49,6 +52,15 @@ class Service:
     def recommender(self) -> Recommender:
         """The recommender of the present artifact and version."""
         return self._recommender if self._live is None else self._live.recommender
+
+    def id_browser(self) -> IdBrowser:
+        """The tree of semantic IDs in words, made at the first call for an artifact; raises ConfigError without a network."""
+        recommender = self.recommender
+        kept = self._browser
+        if kept is None or kept[0] != recommender.info.artifact:
+            kept = recommender.info.artifact, IdBrowser(TypicalWords.of(recommender.catalog.texts, recommender.semantic_ids))
+            self._browser = kept
+        return kept[1]
 
     def put(self, table: Any) -> Outcome:
         """`LiveCatalog.put`; raises ReadOnly where items cannot be changed."""
