@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -201,20 +201,13 @@ def _add_problems(app: FastAPI) -> None:
             return answer(request, 409, "artifact_refused", message)
         if isinstance(error, NotInCatalogError):
             return answer(request, 404, "not_found", message)
-        return answer(request, 422, "invalid", message) if isinstance(error, UserError) else _fault(request, error, answer)
+        if isinstance(error, UserError):
+            return answer(request, 422, "invalid", message)
+        raise error
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
         return answer(request, error.status_code, "not_found" if error.status_code == 404 else "invalid", str(error.detail))
-
-    @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> Response:
-        return _fault(request, error, answer)
-
-
-def _fault(request: Request, error: Exception, answer: Callable[..., Response]) -> Response:
-    logger.error("%s: a fault of ours", request.state.request_id, exc_info=error)
-    return answer(request, 500, "fault", "This is our fault, not yours. The server's log has the rest under this request's id.")
 
 
 class NotInCatalogError(DataError):

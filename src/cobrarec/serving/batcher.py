@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from cobrarec.errors import CobraRecError
 
@@ -17,6 +17,7 @@ A = TypeVar("A", bound="Waiting")
 R = TypeVar("R")
 
 
+@runtime_checkable
 class Waiting(Protocol):
     """A request that can wait: how much it asks for, and with whom it can be answered."""
 

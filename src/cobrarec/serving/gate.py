@@ -1,4 +1,4 @@
-"""Gate: what every request passes, whatever it asks for: host, token, size of the body, a name and a time in log and metrics."""
+"""Gate: what every request passes, whatever it asks for: host, origin, token, a name and a time in log and metrics."""
 
 import hmac
 import json
@@ -21,12 +21,28 @@ logger = logging.getLogger("cobrarec.serving")
 GUARDED_PATHS = ("/reload", "/metrics")
 """Paths that need the token whatever the method."""
 GUARDED_METHODS = ("PUT", "DELETE")
+FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
 class TooLarge(Exception):  # noqa: N818 - it is no fault of ours
     """The body goes on beyond the limit."""
+
+
+class _Body:
+    """Hands the body on, but no more of it than the limit."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._left, self.is_too_large = receive, most, False
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.is_too_large = True
+            raise TooLarge
+        return message
 
 
 class Gate:
@@ -44,12 +60,15 @@ class Gate:
         start = time.perf_counter()
         headers = dict(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id = _request_id(headers.get(b"x-request-id"))
-        status = 500
+        status, is_begun = 500, False
+        body = _Body(receive, self._settings.max_body_bytes)
 
         async def send_named(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, is_begun
+            if body.is_too_large:
+                raise TooLarge  # the application takes the failed read for a body that it cannot parse
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_begun = message["status"], True
                 message["headers"] = [*message.get("headers", []), *_HEADERS, (b"x-request-id", request_id.encode())]
             await send(message)
 
@@ -58,9 +77,15 @@ class Gate:
             if refusal is not None:
                 await _refuse(send_named, *refusal, request_id)
             else:
-                await self._app(scope, _limited(receive, self._settings.max_body_bytes), send_named)
+                await self._app(scope, body.receive, send_named)
         except TooLarge:
-            await _refuse(send_named, *self._too_large(), request_id)
+            body.is_too_large = False
+            told = f"The body is larger than {self._settings.max_body_bytes:,} bytes; send it in parts."
+            await _refuse(send_named, 413, "too_large", told, [], request_id)
+        except Exception as error:  # whatever is left is a fault of ours
+            logger.error("%s: a fault of ours", request_id, exc_info=error)
+            if not is_begun:
+                await _refuse(send_named, 500, "fault", FAULT, [], request_id)
         finally:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", "other")
@@ -79,35 +104,12 @@ class Gate:
         if guarded and self._settings.token is not None and not _bears(headers.get(b"authorization", b""), self._settings.token):
             told = "This needs the header `Authorization: Bearer TOKEN` with the server's token."
             return 401, "unauthorized", told, [(b"www-authenticate", b"Bearer")]
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit():
-            return 400, "invalid", "The header Content-Length is no number.", []
-        if int(length) > self._settings.max_body_bytes:
-            return self._too_large()
         return None
-
-    def _too_large(self) -> tuple[int, str, str, list[tuple[bytes, bytes]]]:
-        return 413, "too_large", f"The body is larger than {self._settings.max_body_bytes:,} bytes; send it in parts.", []
 
 
 def problem(code: str, message: str, request_id: str) -> bytes:
     """The body of an answer that is no success."""
     return json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}, ensure_ascii=False).encode()
-
-
-def _limited(receive: Receive, most: int) -> Receive:
-    """`receive` that raises TooLarge once more than `most` bytes have come."""
-    seen = 0
-
-    async def limited() -> MutableMapping[str, Any]:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
-            raise TooLarge
-        return message
-
-    return limited
 
 
 def _request_id(given: bytes | None) -> str:

@@ -1,0 +1,283 @@
+import asyncio
+import json
+import time
+
+import pytest
+from small_server import TOKEN, artifact_in, in_process, item_ids
+
+from cobrarec.errors import MachineError
+from cobrarec.serving import app as application
+from cobrarec.serving.batcher import Full
+from cobrarec.serving.schemas import ProblemAnswer, RecommendAnswer, SimilarAnswer
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """A server that no test changes."""
+    with in_process(artifact_in(tmp_path_factory.mktemp("reader"))) as both:
+        yield both
+
+
+@pytest.fixture
+def writer(tmp_path):
+    with in_process(artifact_in(tmp_path)) as both:
+        yield both
+
+
+def refused(answer, status, code):
+    assert answer.status_code == status, answer.text
+    problem = ProblemAnswer.model_validate_json(answer.content).error
+    assert problem.code == code
+    assert problem.request_id == answer.headers["x-request-id"]
+    return problem.message
+
+
+def test_lists_are_those_of_the_library(reader):
+    client, service = reader
+    histories = [item_ids()[:4], [], item_ids()[20:21]]
+    answer = RecommendAnswer.model_validate(client.post("/recommend", json={"histories": histories, "k": 7}).raise_for_status().json())
+    expected = service.recommender.recommend(histories, 7)
+    assert [[item.item_id for item in items] for items in answer.lists] == [[item.item_id for item in items] for items in expected]
+    assert (answer.artifact, answer.catalog_version) == (service.recommender.info.artifact, 0)
+    assert answer.unknown_items == []
+
+
+def test_similar_items_are_those_of_the_library(reader):
+    client, service = reader
+    answer = SimilarAnswer.model_validate(client.post("/similar", json={"item_id": item_ids()[3], "k": 4}).raise_for_status().json())
+    assert [item.item_id for item in answer.items] == [item.item_id for item in service.recommender.similar(item_ids()[3], 4)]
+    assert "lacks the item" in refused(client.post("/similar", json={"item_id": "nobody"}), 404, "not_found")
+
+
+def test_an_item_is_told_with_its_attributes(reader):
+    client, service = reader
+    item = item_ids()[5]
+    answer = client.get(f"/items/{item}").raise_for_status().json()
+    assert answer["semantic_id"] == service.recommender.semantic_ids.codes[5].tolist()
+    assert answer["is_listed"]
+    assert answer["num_interactions"] == service.recommender.info.popularity[5]
+    assert answer["title"] == service.recommender.catalog.titles[5]
+    refused(client.get("/items/nobody"), 404, "not_found")
+    refused(client.delete("/items/nobody"), 404, "not_found")
+
+
+def test_items_are_found_by_words_of_their_text(reader):
+    client, service = reader
+    words = service.recommender.catalog.titles[5].split()[:2]
+    answer = client.get("/items", params={"q": " ".join(words).upper(), "limit": 3}).raise_for_status().json()
+    assert 1 <= len(answer["items"]) <= 3 <= answer["num_found"] + 3
+    assert client.get("/items", params={"q": "zzzz"}).json() == {"num_found": 0, "items": []}
+    refused(client.get("/items"), 422, "invalid")
+    refused(client.get("/items", params={"q": "  "}), 422, "invalid")
+
+
+def test_the_tree_of_semantic_ids_holds_every_item_once(reader):
+    client, _ = reader
+    root = client.get("/semantic-ids").raise_for_status().json()
+    assert root["num_items"] == 48 == sum(child["num_items"] for child in root["children"])
+    child = root["children"][0]
+    below = client.get(f"/semantic-ids/{child['prefix'][0]}").raise_for_status().json()
+    assert (below["num_items"], below["words"], below["children"]) == (child["num_items"], child["words"], [])
+    assert all(item["semantic_id"] == child["prefix"] for item in below["items"])
+    refused(client.get("/semantic-ids/999"), 404, "not_found")
+    refused(client.get("/semantic-ids/0-0"), 404, "not_found")
+    assert "codes with a hyphen" in refused(client.get("/semantic-ids/abc"), 422, "invalid")
+
+
+def test_an_added_item_is_in_the_next_requests_and_a_removed_one_in_none(writer):
+    client, _ = writer
+    like = client.get(f"/items/{item_ids()[5]}").json()["attributes"]
+    put = client.put("/items", json={"items": [{"item_id": "new", **like}]}).raise_for_status().json()
+    assert put == {"added": 1, "changed": 0, "unchanged": 0, "removed": 0, "catalog_version": 1}
+    everything = client.post("/recommend", json={"histories": [["new"]], "k": 100, "unknown": "error"}).raise_for_status().json()
+    assert everything["catalog_version"] == 1
+    ask = {"histories": [[item_ids()[4]]], "k": 100}
+    assert "new" in {item["item_id"] for item in client.post("/recommend", json=ask).json()["lists"][0]}
+    assert client.delete("/items/new").raise_for_status().json()["removed"] == 1
+    assert "new" not in {item["item_id"] for item in client.post("/recommend", json=ask).json()["lists"][0]}
+    assert not client.get("/items/new").json()["is_listed"]
+    refused(client.delete("/items/new"), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([{"title": "x"}], "Item 1 has the item_id None"),
+        ([{"item_id": 7, "title": "x"}], "Item 1 has the item_id 7, expected str"),
+        ([{"item_id": "new", "color": "red"}], "'color', which the catalog lacks"),
+        ([{"item_id": "new", "title": ["x"]}], "title holds"),
+        ([{"item_id": "new", "title": "x"}, {"item_id": "new", "title": "y"}], "twice with different content"),
+    ],
+)
+def test_items_that_do_not_fit_are_refused_and_none_is_taken(reader, items, told):
+    client, service = reader
+    assert told in refused(client.put("/items", json={"items": items}), 422, "invalid")
+    assert service.recommender.info.catalog_version == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "histories"),
+        ({"histories": []}, "histories"),
+        ({"histories": [[1.5]]}, "histories"),
+        ({"histories": [[True]]}, "histories"),
+        ({"histories": [["a"]], "k": 0}, "k"),
+        ({"histories": [["a"]], "k": 1001}, "at most 1000"),
+        ({"histories": [["a"]], "beams": 3}, "beams"),
+        ({"histories": [["a"]], "num_beams": 5000}, "at most 1000"),
+        ({"histories": [["a"]] * 1001}, "at most 1,000 at once"),
+        ({"histories": [["a"] * 10_001]}, "at most 10,000"),
+        ({"histories": [["a"]], "where": {"color": "red"}}, "color"),
+        ({"histories": [["a"]], "timestamps": [[1, 2]]}, "one time per item"),
+        ({"histories": [["a"]], "tau": -1}, "tau"),
+        ({"histories": [["a"]], "unknown": "error"}, "lacks 1 of the item ids"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(reader, body, told):
+    client, _ = reader
+    assert told in refused(client.post("/recommend", json=body), 422, "invalid")
+
+
+def test_bodies_that_are_no_json_are_refused(reader):
+    client, _ = reader
+    refused(client.post("/recommend", content=b"{", headers={"content-type": "application/json"}), 422, "invalid")
+    refused(client.post("/recommend", content=b"\xff\xfe", headers={"content-type": "application/json"}), 422, "invalid")
+    refused(client.post("/recommend", content=b"a=b", headers={"content-type": "text/plain"}), 422, "invalid")
+    refused(client.get("/nowhere"), 404, "not_found")
+    refused(client.put("/recommend", json={}), 405, "invalid")
+
+
+def test_a_full_queue_is_told_with_when_to_come_again(reader, monkeypatch):
+    client, service = reader
+
+    async def full(asked):
+        raise Full("Too many requests wait; ask again in a second.")
+
+    monkeypatch.setattr(service.batcher, "ask", full)
+    answer = client.post("/recommend", json={"histories": [["a"]]})
+    refused(answer, 503, "busy")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_what_takes_too_long_is_given_up(tmp_path, monkeypatch):
+    with in_process(artifact_in(tmp_path), time_limit=0.2) as (client, service):
+
+        async def slow(asked):
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(service.batcher, "ask", slow)
+        start = time.monotonic()
+        assert "longer than 0.2 s" in refused(client.post("/recommend", json={"histories": [["a"]]}), 503, "busy")
+        assert time.monotonic() - start < 5
+
+
+def test_the_work_for_a_client_that_went_away_is_dropped():
+    cancelled = []
+
+    async def work():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    class Gone:
+        async def receive(self):
+            return {"type": "http.disconnect"}
+
+    async def main():
+        with pytest.raises(Full, match="went away"):
+            await application._within(20, work(), Gone())
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert cancelled == [True]
+
+
+def test_faults_and_full_disks_tell_nothing_of_the_inside(tmp_path, monkeypatch, caplog):
+    with in_process(artifact_in(tmp_path)) as (client, service):
+        monkeypatch.setattr(service, "card", lambda: 1 / 0)
+        message = refused(client.get("/info"), 500, "fault")
+        assert "ZeroDivisionError" not in message
+        assert "division" in caplog.text, "the log has it"
+
+        def full(table):
+            raise MachineError(f"The disk is full: the change was not written ({service.folder}/changes).")
+
+        monkeypatch.setattr(service, "put", full)
+        message = refused(client.put("/items", json={"items": [{"item_id": "new"}]}), 507, "machine")
+        assert str(tmp_path) not in message
+        assert "The disk is full" in message
+
+
+def test_reload_tells_whether_it_is_another_one_and_refuses_a_broken_one(writer, tmp_path):
+    client, service = writer
+    assert client.post("/reload").json()["is_new"] is False
+    (service.folder / "codes.npy").write_bytes(b"broken")
+    message = refused(client.post("/reload"), 409, "artifact_refused")
+    assert str(tmp_path) not in message
+    assert "codes.npy" in message
+    assert client.get("/ready").json()["artifact"] == service.recommender.info.artifact
+    counted = client.get("/metrics").text
+    assert 'cobrarec_reloads_total{outcome="same"} 1.0' in counted
+    assert 'cobrarec_reloads_total{outcome="refused"} 1.0' in counted
+
+
+def test_a_reading_server_refuses_changes_with_the_reason(tmp_path):
+    with in_process(artifact_in(tmp_path), read_only=True) as (client, _):
+        assert "only reads" in refused(client.put("/items", json={"items": [{"item_id": "new"}]}), 409, "read_only")
+        refused(client.delete(f"/items/{item_ids()[0]}"), 409, "read_only")
+        assert "only reads" in client.get("/info").json()["read_only"]
+
+
+def test_life_readiness_and_card(reader):
+    client, service = reader
+    assert client.get("/health").json() == {"status": "alive"}
+    assert client.get("/ready").json() == {"status": "ready", "artifact": service.recommender.info.artifact, "catalog_version": 0}
+    card = client.get("/info").json()
+    assert (card["num_items"], card["ranker"], card["id_type"]) == (48, "cobra", "string")
+    assert card["settings"]["num_beams"] == 5
+
+
+def test_metrics_count_requests_batches_and_items(writer):
+    client, _ = writer
+    client.post("/recommend", json={"histories": [item_ids()[:1], []]})
+    client.put("/items", json={"items": [{"item_id": "new", "title": "x"}]})
+    client.get("/nowhere/at/all")
+    text = client.get("/metrics").text
+    for line in (
+        'cobrarec_requests_total{method="POST",route="/recommend",status="200"} 1.0',
+        'cobrarec_requests_total{method="GET",route="other",status="404"} 1.0',
+        "cobrarec_batch_histories_sum 2.0",
+        'cobrarec_item_changes_total{kind="added"} 1.0',
+        "cobrarec_catalog_version 1.0",
+        "cobrarec_listed_items 49.0",
+        "cobrarec_waiting_histories 0.0",
+    ):
+        assert line in text
+
+
+def test_the_token_guards_writes_reload_and_metrics_and_nothing_else(tmp_path):
+    with in_process(artifact_in(tmp_path), is_loopback=False, token=TOKEN) as (client, _):
+        guarded = [("PUT", "/items"), ("DELETE", f"/items/{item_ids()[0]}"), ("POST", "/reload"), ("GET", "/metrics"), ("GET", "/metrics/")]
+        for method, path in guarded:
+            for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": TOKEN}, {"authorization": f"Basic {TOKEN}"}):
+                answer = client.request(method, path, headers=header)
+                refused(answer, 401, "unauthorized")
+                assert answer.headers["www-authenticate"] == "Bearer"
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert client.put("/items", json={"items": [{"item_id": "new", "title": "x"}]}, headers=bearer).status_code == 200
+        assert client.get("/metrics", headers=bearer).status_code == 200
+        assert client.post("/recommend", json={"histories": [[]]}).status_code == 200
+        assert client.get("/info").status_code == 200
+        assert TOKEN not in json.dumps(client.get("/info").json())
+
+
+def test_the_documentation_has_examples_that_work(reader):
+    client, _ = reader
+    assert client.get("/docs").status_code == 200
+    schema = client.get("/openapi.json").json()
+    for method, path in (("post", "/recommend"), ("post", "/similar"), ("put", "/items"), ("get", "/semantic-ids/{prefix}")):
+        assert schema["paths"][path][method]["summary"]
+    assert schema["components"]["schemas"]["RecommendRequest"]["examples"][0]["histories"] == [["B001", "B007"], []]

@@ -1,0 +1,51 @@
+import pyarrow as pa
+import pytest
+
+from cobrarec.config import DataConfig
+from cobrarec.data.catalog import Catalog
+from cobrarec.errors import DataError
+from cobrarec.serving.requests import check_limits, items_table
+from cobrarec.serving.schemas import RecommendRequest, SimilarRequest
+from cobrarec.serving.settings import ServerSettings
+
+NUMBERS = Catalog.from_table(pa.table({"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []]}), DataConfig())
+
+
+def test_items_get_the_types_of_the_catalog():
+    table = items_table([{"item_id": 7, "price": 3}, {"item_id": 8, "tags": ["y", "z"], "title": None}], NUMBERS)
+    assert table.to_pylist() == [
+        {"item_id": 7, "price": 3.0, "tags": None, "title": None},
+        {"item_id": 8, "price": None, "tags": ["y", "z"], "title": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ({"item_id": "7"}, "expected int as in the catalog"),
+        ({"item_id": True}, "item_id True"),
+        ({"item_id": 2**63}, "no 64-bit integer"),
+        ({"item_id": 7, "price": "cheap"}, "price holds double"),
+        ({"item_id": 7, "title": 5}, "title holds"),
+        ({"item_id": 7, "price": {"amount": 3}}, "price holds double"),
+        ({"item_id": 7, "colour": "red"}, "'colour', which the catalog lacks; its columns are item_id, title, price, tags"),
+    ],
+)
+def test_other_items_are_refused(item, told):
+    with pytest.raises(DataError, match=told):
+        items_table([{"item_id": 3}, item], NUMBERS)
+
+
+def test_limits_are_those_of_the_settings():
+    settings = ServerSettings(max_k=5, max_histories=2, max_history=3, max_beams=4)
+    check_limits(RecommendRequest(histories=[["a"] * 3, []], k=5, num_beams=4), settings)
+    check_limits(SimilarRequest(item_id="a", k=5), settings)
+    for request in (
+        RecommendRequest(histories=[[]], k=6),
+        RecommendRequest(histories=[[], [], []]),
+        RecommendRequest(histories=[["a"] * 4], k=1),
+        RecommendRequest(histories=[[]], k=1, num_beams=5),
+        SimilarRequest(item_id="a", k=6),
+    ):
+        with pytest.raises(DataError, match="this server"):
+            check_limits(request, settings)

@@ -1,0 +1,114 @@
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from small_server import TOKEN, artifact_in, item_ids, over_loopback
+
+from cobrarec.artifact import load_artifact
+from cobrarec.compaction import compact
+from cobrarec.errors import ConfigError
+from cobrarec.serving.client import Client
+from cobrarec.serving.server import Address, listen, read_token
+
+ASK = {"histories": [item_ids()[:3]], "k": 5}
+
+
+def test_a_server_answers_takes_changes_and_ends_with_what_it_holds(tmp_path):
+    folder = artifact_in(tmp_path)
+    with over_loopback(folder) as (url, process), Client(url) as client:
+        assert client.put_items([{"item_id": "new", "title": "x"}])["catalog_version"] == 1
+        expected = load_artifact(folder).recommend([item_ids()[:3]], 5)[0]
+        assert [item["item_id"] for item in client.recommend(**ASK)["lists"][0]] == [item.item_id for item in expected]
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert out.count(f"Serving on {url} (documentation at /docs)") == 1
+        assert "Traceback" not in out
+    assert load_artifact(folder).info.catalog_version == 1
+
+
+def asking(url, until, answers):
+    """Ask for lists until it is over, and keep the status of each answer and its artifact."""
+    with httpx.Client(base_url=url, timeout=60) as http:
+        while not until.is_set():
+            answer = http.post("/recommend", json=ASK)
+            answers.append((answer.status_code, answer.json().get("artifact")))
+
+
+def test_sighup_swaps_artifacts_without_a_failed_request_and_refuses_a_broken_one(tmp_path):
+    folder = artifact_in(tmp_path)
+    with over_loopback(folder) as (url, process), Client(url) as client:
+        client.remove_item(item_ids()[9])
+        compact(folder, tmp_path / "next")
+        over, answers = threading.Event(), []
+        asker = threading.Thread(target=asking, args=(url, over, answers))
+        asker.start()
+        before = client.ready()["artifact"]
+        folder.rename(tmp_path / "old")
+        (tmp_path / "next").rename(folder)
+        process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + 60
+        while client.ready()["artifact"] == before and time.monotonic() < until:
+            time.sleep(0.05)
+        now = client.ready()["artifact"]
+        assert now != before
+        (folder / "codes.npy").write_bytes(b"broken")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert client.ready()["artifact"] == now
+        over.set()
+        asker.join()
+    assert {status for status, _ in answers} == {200}
+    assert {artifact for _, artifact in answers} == {before, now}
+
+
+def children_of(process):
+    """Processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_several_workers_share_a_port_read_only_and_are_started_again_when_they_die(tmp_path):
+    folder = artifact_in(tmp_path)
+    with over_loopback(folder, "--workers", "2") as (url, process), Client(url) as client:
+        with pytest.raises(Exception, match="only reads"):
+            client.put_items([{"item_id": "new", "title": "x"}])
+        assert len(client.recommend(**ASK)["lists"][0]) == 5
+        children = children_of(process.pid)
+        workers = [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            if set(children_of(process.pid)) - set(children):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("no worker took the place of the one that died")
+        assert len(client.recommend(**ASK)["lists"][0]) == 5
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def test_an_address_that_is_taken_is_told():
+    with listen(Address(port=0)) as first, pytest.raises(ConfigError, match="Cannot listen on 127.0.0.1 port"):
+        listen(Address(port=first.getsockname()[1]))
+    with pytest.raises(ConfigError, match="Cannot listen"):
+        listen(Address(port=123456))
+
+
+def test_the_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv("COBRAREC_TOKEN", raising=False)
+    assert read_token(None) is None
+    monkeypatch.setenv("COBRAREC_TOKEN", TOKEN)
+    assert read_token(None) == TOKEN
+    (tmp_path / "token").write_text("from-a-file-12345\n")
+    assert read_token(tmp_path / "token") == "from-a-file-12345"
+    (tmp_path / "empty").write_text("\n")
+    for name in ("empty", "missing"):
+        with pytest.raises(ConfigError, match="--token-file"):
+            read_token(tmp_path / name)

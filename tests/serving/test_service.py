@@ -1,0 +1,119 @@
+import shutil
+
+import pyarrow as pa
+import pytest
+from small_server import artifact_in, fitted_run, item_ids
+
+from cobrarec import pipeline
+from cobrarec.artifact import open_live_catalog
+from cobrarec.compaction import compact
+from cobrarec.config import RunOptions
+from cobrarec.errors import ArtifactError
+from cobrarec.serving.service import ReadOnly, Service
+from cobrarec.serving.settings import ServerSettings
+from small_run import small_world
+
+NEW = pa.table({"item_id": ["new"], "title": ["a new thing"]})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return artifact_in(tmp_path)
+
+
+@pytest.fixture
+def service(folder):
+    service = Service(folder, ServerSettings())
+    yield service
+    service.close()
+
+
+def test_a_change_is_there_when_the_call_returns_and_after_a_restart(service, folder):
+    assert service.put(NEW).catalog_version == 1
+    assert service.remove(item_ids(1)[0]).catalog_version == 2
+    assert "new" in service.recommender.catalog
+    service.close()
+    again = Service(folder, ServerSettings())
+    assert again.recommender.info.catalog_version == 2
+    again.close()
+    service._live = None
+
+
+def test_a_server_that_may_not_write_says_why(folder):
+    service = Service(folder, ServerSettings(read_only=True))
+    with pytest.raises(ReadOnly, match="only reads; change items with `cobrarec items`"):
+        service.put(NEW)
+    writer = open_live_catalog(folder, "cobrarec items add")
+    writer.put(NEW)
+    writer.close()
+    assert "new" not in service.recommender.catalog
+    assert service.reload()
+    assert "new" in service.recommender.catalog
+    assert not service.reload(), "nothing new"
+    service.close()
+
+
+def test_a_ranker_without_a_network_is_served_for_reading(tmp_path):
+    pipeline.fit(*small_world(), tmp_path / "run", {"ranker": "popularity"}, RunOptions())
+    service = Service(tmp_path / "run" / "artifact", ServerSettings())
+    with pytest.raises(ReadOnly, match="of the ranker popularity"):
+        service.remove(item_ids(1)[0])
+    assert service.card()["ranker"] == "popularity"
+    service.close()
+
+
+def test_a_folder_that_cannot_be_written_is_served_for_reading(folder, monkeypatch):
+    monkeypatch.setattr("cobrarec.serving.service._is_writable", lambda folder: False)
+    service = Service(folder, ServerSettings())
+    with pytest.raises(ReadOnly, match="cannot write"):
+        service.put(NEW)
+    service.close()
+
+
+def test_a_second_server_on_the_same_artifact_is_refused(service, folder):
+    with pytest.raises(ArtifactError, match=r"is being changed by cobrarec serve \(process"):
+        Service(folder, ServerSettings())
+
+
+def test_another_artifact_in_the_same_place_is_taken_up(service, folder, tmp_path):
+    service.put(NEW)
+    assert not service.reload()
+    compact(folder, tmp_path / "next")
+    before = service.recommender
+    folder.rename(tmp_path / "old")
+    (tmp_path / "next").rename(folder)
+    assert service.reload()
+    now = service.recommender
+    assert now.info.artifact != before.info.artifact
+    assert now.info.catalog_version == 1
+    assert list(now.recommend([item_ids(3)], 48)) == list(before.recommend([item_ids(3)], 48))
+    assert service.put(pa.table({"item_id": ["newer"], "title": ["x"]})).catalog_version == 2
+    writer = open_live_catalog(tmp_path / "old", "a test")
+    writer.close()
+
+
+@pytest.mark.parametrize("breaks", ["model.safetensors", "manifest.json", None])
+def test_a_broken_artifact_is_refused_and_the_old_one_stays(service, folder, tmp_path, breaks):
+    before = service.recommender
+    folder.rename(tmp_path / "old")
+    if breaks is not None:
+        shutil.copytree(fitted_run() / "artifact", folder)
+        (folder / breaks).write_bytes(b"broken")
+    with pytest.raises(ArtifactError):
+        service.reload()
+    assert service.recommender is before
+    assert service.put(NEW).catalog_version == 1, "the old one still takes changes"
+
+
+def test_the_card_tells_what_is_served(service):
+    card = service.card()
+    assert card["num_items"] == 48
+    assert card["model"]["levels"] == 1
+    assert card["read_only"] is None
+    assert card["limits"]["max_k"] == 1000
+
+
+def test_the_tree_of_ids_is_made_once_an_artifact(service):
+    browser = service.id_browser()
+    service.put(NEW)
+    assert service.id_browser() is browser
