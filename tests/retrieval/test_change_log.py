@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
 def test_after_a_failure_that_cannot_be_undone_nothing_more_is_written(tmp_path, monkeypatch):
     writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
 
-    def fails(*_):
+    def fails(*_, **__):
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patched:
@@ -140,7 +140,7 @@ def test_after_a_failure_that_cannot_be_undone_nothing_more_is_written(tmp_path,
 def test_a_head_that_cannot_be_written_does_not_undo_the_record(tmp_path, monkeypatch):
     writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
 
-    def fails(*_):
+    def fails(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -149,6 +149,19 @@ def test_a_head_that_cannot_be_written_does_not_undo_the_record(tmp_path, monkey
     writer.append(b"two")
     writer.close()
     assert read_log(tmp_path / "changes", SHA).payloads == (b"one", b"two")
+
+
+def test_a_writer_writes_into_the_folder_it_opened_even_when_another_takes_its_name(tmp_path):
+    for name in ("other", "here"):
+        (tmp_path / name).mkdir()
+    written(tmp_path / "other", b"theirs")
+    writer, _ = LogWriter.open(tmp_path / "here" / "changes", SHA, "a test")
+    (tmp_path / "here").rename(tmp_path / "away")
+    (tmp_path / "other").rename(tmp_path / "here")
+    writer.append(b"ours")
+    writer.close()
+    assert read_log(tmp_path / "here" / "changes", SHA).payloads == (b"theirs",)
+    assert read_log(tmp_path / "away" / "changes", SHA).payloads == (b"ours",)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path, monkeypatch):

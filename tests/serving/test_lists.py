@@ -74,7 +74,7 @@ def test_a_request_that_cannot_be_answered_spoils_no_other(recommender):
     assert isinstance(answer_lists(recommender, [bad])[0], DataError)
 
 
-@pytest.mark.parametrize("fields", [{"tau": -1.0}, {"where": {"color": "red"}}, {"where": {}, "allow": [7]}])
+@pytest.mark.parametrize("fields", [{"where": {"color": "red"}}, {"where": {}, "allow": [7]}])
 def test_settings_and_filters_that_cannot_be_used_are_refused(recommender, fields):
     (answer,) = answer_lists(recommender, [asked([item_ids()[:1]], **fields)])
     assert isinstance(answer, ConfigError | DataError)

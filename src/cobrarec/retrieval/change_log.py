@@ -75,11 +75,15 @@ def read_log(folder: Path, artifact: str) -> LogContents:
 
 
 class LogWriter:
-    """The one writer of a log. Open it with `LogWriter.open`, and `close` it."""
+    """The one writer of a log. Open it with `LogWriter.open`, and `close` it.
+
+    It holds the folder itself, not its name: where another artifact takes that name, nothing is written into the other one.
+    """
 
     def __init__(self, folder: Path, lock: int, file: int, end: Position) -> None:
         self.folder, self.end = folder, end
         self._lock, self._file, self._is_broken = lock, file, False
+        self._place = os.open(folder, os.O_RDONLY)
 
     @classmethod
     def open(cls, folder: Path, artifact: str, name: str) -> tuple["LogWriter", LogContents]:
@@ -140,8 +144,8 @@ class LogWriter:
 
     def close(self) -> None:
         """Let go of the lock."""
-        os.close(self._file)
-        os.close(self._lock)
+        for held in (self._file, self._lock, self._place):
+            os.close(held)
 
     def _cut_back(self) -> bool:
         try:
@@ -153,13 +157,14 @@ class LogWriter:
 
     def _write_head(self) -> None:
         head = {"bytes": self.end.num_bytes, "records": self.end.num_records, "sha256": self.end.digest.hex()}
-        partial = self.folder / ".head.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(head))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.folder / "head.json")
-        _sync_folder(self.folder)
+        partial = os.open(".head.partial", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, dir_fd=self._place)
+        try:
+            _write_at(partial, json.dumps(head).encode(), 0)
+            os.fsync(partial)
+        finally:
+            os.close(partial)
+        os.replace(".head.partial", "head.json", src_dir_fd=self._place, dst_dir_fd=self._place)
+        os.fsync(self._place)
 
 
 def holder_of(folder: Path) -> str | None:

@@ -21,9 +21,9 @@ from cobrarec.serving import schemas
 from cobrarec.serving.batcher import Full
 from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
+from cobrarec.serving.item_tables import items_table
 from cobrarec.serving.lists import AskedLists
 from cobrarec.serving.meters import Meters
-from cobrarec.serving.requests import check_limits, items_table
 from cobrarec.serving.service import ReadOnly, Service
 
 logger = logging.getLogger("cobrarec.serving")
@@ -82,7 +82,6 @@ def _add_lists(app: FastAPI, service: Service) -> None:
     @app.post("/recommend", response_model=schemas.RecommendAnswer, responses=_problems(503), tags=["lists"])
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best k items for each history."""
-        check_limits(body, service.settings)
         request.state.sizes = f"{len(body.histories)} x {body.k}"
         answer = await _within(service.settings.time_limit, service.batcher.ask(AskedLists(body)), request)
         return Response(answer, media_type="application/json")
@@ -90,7 +89,6 @@ def _add_lists(app: FastAPI, service: Service) -> None:
     @app.post("/similar", response_model=schemas.SimilarAnswer, responses=_problems(404), tags=["lists"])
     async def similar(body: schemas.SimilarRequest) -> dict[str, Any]:
         """Items whose vectors are nearest to that of an item."""
-        check_limits(body, service.settings)
         recommender = service.recommender
         item_id = _known(service, body.item_id)
         items = [dataclasses.asdict(item) for item in recommender.similar(item_id, body.k)]

@@ -8,6 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 Id = StrictInt | StrictStr
 """An item id as the items table has it: an integer or a string."""
 INT64 = 2**63
+MAX_HISTORIES = 1000
+"""Histories per call."""
+MAX_HISTORY = 10_000
+"""Items per history."""
+MAX_K = 1000
+"""Length of a list."""
+MAX_BEAMS = 1000
+"""Semantic IDs that a request may keep in beam search."""
+History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
+Times = Annotated[list[StrictInt], Field(max_length=MAX_HISTORY)]
 
 
 class _Request(BaseModel):
@@ -17,19 +27,19 @@ class _Request(BaseModel):
 class RecommendRequest(_Request):
     """Lists for raw histories."""
 
-    histories: list[list[Id]] = Field(
-        min_length=1, description="One list of item ids per user, oldest first; an empty one gets popular items."
+    histories: list[History] = Field(
+        min_length=1, max_length=MAX_HISTORIES, description="One list of item ids per user, oldest first; an empty one gets popular items."
     )
-    timestamps: list[list[int]] | None = Field(
-        None, description="When each item was taken, in seconds since 1970; without them times are unknown."
+    timestamps: list[Times] | None = Field(
+        None, max_length=MAX_HISTORIES, description="When each item was taken, in seconds since 1970; without them times are unknown."
     )
-    k: StrictInt = Field(10, ge=1, description="Items per list.")
+    k: StrictInt = Field(10, ge=1, le=MAX_K, description="Items per list.")
     exclude: list[Id] | None = Field(None, description="Items that no list may hold.")
     allow: list[Id] | None = Field(None, description="The only items that lists may hold.")
     where: dict[str, Any] | None = Field(None, description="Conditions on columns of the items: equal, any of a list, or a range.")
-    num_beams: StrictInt | None = Field(None, ge=1, description="Semantic IDs kept by beam search.")
-    tau: float | None = Field(None, description="Weight of the beam score in BeamFusion.")
-    psi: float | None = Field(None, description="Weight of the similarity in BeamFusion.")
+    num_beams: StrictInt | None = Field(None, ge=1, le=MAX_BEAMS, description="Semantic IDs kept by beam search.")
+    tau: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False, description="Weight of the beam score in BeamFusion.")
+    psi: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False, description="Weight of the similarity in BeamFusion.")
     unknown: Literal["skip", "error"] = Field("skip", description="Ids that the catalog lacks: left out and told, or refused.")
     explain: StrictBool = Field(False, description="Add `why` to each item.")
 
@@ -75,7 +85,7 @@ class SimilarRequest(_Request):
     """Items like another one."""
 
     item_id: Id
-    k: StrictInt = Field(10, ge=1)
+    k: StrictInt = Field(10, ge=1, le=MAX_K)
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"item_id": "B001", "k": 5}]})
 
@@ -218,4 +228,4 @@ class ProblemAnswer(BaseModel):
     error: Problem
 
 
-Prefix = Annotated[str, Path(max_length=200, examples=["12-7"])]
+Prefix = Annotated[str, Path(max_length=200, pattern=r"^[0-9]{1,9}(-[0-9]{1,9})*$", examples=["12-7"])]

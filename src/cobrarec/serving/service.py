@@ -17,6 +17,7 @@ from cobrarec.semantic_ids.typical_words import TypicalWords
 from cobrarec.serving.batcher import Batcher
 from cobrarec.serving.browse import IdBrowser
 from cobrarec.serving.lists import AskedLists, answer_lists
+from cobrarec.serving.schemas import MAX_BEAMS, MAX_HISTORIES, MAX_HISTORY, MAX_K
 from cobrarec.serving.settings import ServerSettings
 
 logger = logging.getLogger("cobrarec.serving")
@@ -104,7 +105,8 @@ class Service:
         manifest = read_manifest(self.folder)
         is_same = manifest["sha256"] == recommender.info.artifact
         id_type: Literal["integer", "string"] = "integer" if recommender.catalog.id_type is int else "string"
-        limits = ("max_body_bytes", "max_histories", "max_history", "max_k", "max_beams", "max_waiting", "time_limit")
+        limits = {name: getattr(self.settings, name) for name in ("max_body_bytes", "max_waiting", "time_limit")}
+        limits |= {"max_histories": MAX_HISTORIES, "max_history": MAX_HISTORY, "max_k": MAX_K, "max_beams": MAX_BEAMS}
         return {
             "version": __version__,
             "artifact": recommender.info.artifact,
@@ -117,7 +119,7 @@ class Service:
             "score": recommender.score_formula,
             "model": manifest["model"] if is_same else {},
             "settings": recommender.config.model_dump(mode="json"),
-            "limits": {name: getattr(self.settings, name) for name in limits},
+            "limits": limits,
             "read_only": self.read_only_reason,
         }
 

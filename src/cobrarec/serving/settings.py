@@ -18,14 +18,6 @@ class ServerSettings:
     """Refuse changes of items."""
     max_body_bytes: int = 8 << 20
     """Largest request body."""
-    max_histories: int = 1000
-    """Histories per call."""
-    max_history: int = 10_000
-    """Items per history."""
-    max_k: int = 1000
-    """Length of a list."""
-    max_beams: int = 1000
-    """Semantic IDs that a request may keep in beam search."""
     max_waiting: int = 2000
     """Histories that may wait for the model; beyond, requests are answered with 503 and `Retry-After`."""
     max_batch: int = 256

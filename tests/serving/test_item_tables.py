@@ -4,9 +4,7 @@ import pytest
 from cobrarec.config import DataConfig
 from cobrarec.data.catalog import Catalog
 from cobrarec.errors import DataError
-from cobrarec.serving.requests import check_limits, items_table
-from cobrarec.serving.schemas import RecommendRequest, SimilarRequest
-from cobrarec.serving.settings import ServerSettings
+from cobrarec.serving.item_tables import items_table
 
 NUMBERS = Catalog.from_table(pa.table({"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []]}), DataConfig())
 
@@ -34,18 +32,3 @@ def test_items_get_the_types_of_the_catalog():
 def test_other_items_are_refused(item, told):
     with pytest.raises(DataError, match=told):
         items_table([{"item_id": 3}, item], NUMBERS)
-
-
-def test_limits_are_those_of_the_settings():
-    settings = ServerSettings(max_k=5, max_histories=2, max_history=3, max_beams=4)
-    check_limits(RecommendRequest(histories=[["a"] * 3, []], k=5, num_beams=4), settings)
-    check_limits(SimilarRequest(item_id="a", k=5), settings)
-    for request in (
-        RecommendRequest(histories=[[]], k=6),
-        RecommendRequest(histories=[[], [], []]),
-        RecommendRequest(histories=[["a"] * 4], k=1),
-        RecommendRequest(histories=[[]], k=1, num_beams=5),
-        SimilarRequest(item_id="a", k=6),
-    ):
-        with pytest.raises(DataError, match="this server"):
-            check_limits(request, settings)

@@ -1,4 +1,4 @@
-"""Requests checked against the limits of the server, and items given as JSON made into a table."""
+"""Items given as JSON, made into a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,27 +7,7 @@ import pyarrow as pa
 
 from cobrarec.data.catalog import Catalog
 from cobrarec.errors import DataError
-from cobrarec.serving.schemas import INT64, RecommendRequest, SimilarRequest
-from cobrarec.serving.settings import ServerSettings
-
-
-def check_limits(request: RecommendRequest | SimilarRequest, settings: ServerSettings) -> None:
-    """Refuse what is beyond the limits of the server.
-
-    Raises:
-        DataError: names the limit.
-    """
-    if request.k > settings.max_k:
-        raise DataError(f"k is {request.k}, this server gives at most {settings.max_k}.")
-    if isinstance(request, SimilarRequest):
-        return
-    if len(request.histories) > settings.max_histories:
-        raise DataError(f"There are {len(request.histories):,} histories, this server takes at most {settings.max_histories:,} at once.")
-    longest = max(len(history) for history in request.histories)
-    if longest > settings.max_history:
-        raise DataError(f"A history has {longest:,} items, this server takes at most {settings.max_history:,}; give the latest.")
-    if request.num_beams is not None and request.num_beams > settings.max_beams:
-        raise DataError(f"num_beams is {request.num_beams}, this server takes at most {settings.max_beams}.")
+from cobrarec.serving.schemas import INT64
 
 
 def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
