@@ -4,6 +4,7 @@ import errno
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -69,6 +70,85 @@ def test_recommend_writes_every_user_in_order(run, tmp_path, capsys):
     assert [record["user_id"] for record in records] == users
     flat = [item["item_id"] for record in records for item in record["items"]]
     assert flat == lists["item_id"].to_pylist()
+
+
+def many_histories(path: Path, num_copies: int) -> None:
+    """The small world's histories again and again, as those of other users."""
+    table = small_world()[1]
+    place, users = table.schema.names.index("user_id"), table["user_id"].to_pylist()
+    copies = [table.set_column(place, "user_id", pa.array([f"{user}-{copy}" for user in users])) for copy in range(num_copies)]
+    pq.write_table(pa.concat_tables(copies), path)
+
+
+def test_lists_go_into_a_folder_of_parts_that_only_the_same_command_goes_on_with(run, tmp_path, capsys):
+    many_histories(tmp_path / "h.parquet", 2)
+    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--k", "4"]
+    assert main([*words, "--out", str(tmp_path / "lists.parquet")]) == 0
+    folder = tmp_path / "lists"
+    assert main([*words, "--out", str(folder), "--users-per-part", "50"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{folder} is complete: 120 lists in 3 parts" in captured.err
+    assert pq.read_table(folder).drop_columns("score").equals(pq.read_table(tmp_path / "lists.parquet").drop_columns("score"))
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert main([*words, "--out", str(folder), "--users-per-part", "50"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [f"{folder} is complete: 120 lists in 3 parts"], "the artifact is not even loaded"
+    title = small_world()[0]["title"].to_pylist()[7]
+    for other, told in [
+        (["--k", "5"], "k 4 there, 5 here"),
+        (["--include-history"], "settings"),
+        (["--exclude", item_ids(1)[0]], "exclude"),
+    ]:
+        assert main([*words, "--out", str(folder), "--users-per-part", "50", *other]) == 2
+        assert told in capsys.readouterr().err
+    assert main([*words, "--out", str(folder), "--users-per-part", "50", "--where", json.dumps({"title": title})]) == 2
+    assert "where null there" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_what_is_left_out_of_a_folder_is_counted(run, tmp_path, capsys):
+    many_histories(tmp_path / "h.parquet", 1)
+    (tmp_path / "only.txt").write_text(item_ids(1)[0])
+    with (tmp_path / "h.csv").open("w") as file:
+        file.write("user_id,item_id\nu,nowhere\nu,nowhere else\nv," + item_ids(1)[0] + "\n")
+    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.csv"), "--out", str(tmp_path / "lists")]
+    assert main([*words, "--allow", str(tmp_path / "only.txt")]) == 0
+    error = capsys.readouterr().err
+    assert "Left out because the artifact does not know them: 2 interactions" in error
+    assert "is complete: 1 lists in 1 parts; 1 users have no item left to recommend, and so no row" in error
+
+
+@pytest.mark.parametrize("words", [["--item", "1", "--out", "lists"], ["--histories", "nowhere.parquet", "--out", "lists"]])
+def test_a_folder_is_for_a_table_of_histories(run, tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["recommend", "--artifact", str(run / "artifact"), *words]) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "histories" in capsys.readouterr().err
+
+
+def test_sigterm_leaves_a_folder_of_lists_that_the_same_command_goes_on_with(run, tmp_path, capsys):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    many_histories(tmp_path / "h.parquet", 10)
+    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--users-per-part", "2", "--out"]
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    with subprocess.Popen([sys.executable, "-m", "cobrarec", *words, str(stopped)], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (stopped / "part-00001.parquet").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        error = process.stderr.read()
+    assert process.returncode == 143
+    assert "of 600 users are complete and kept. Go on with: cobrarec recommend" in error
+    assert "--resume" not in error
+    assert main([*words, str(stopped)]) == 0
+    assert f"{stopped} holds the lists of " in capsys.readouterr().err
+    assert main([*words, str(whole)]) == 0
+    assert {path.name: path.read_bytes() for path in stopped.iterdir()} == {path.name: path.read_bytes() for path in whole.iterdir()}
 
 
 @pytest.mark.parametrize(("folder", "learned"), [("artifact", "training and validation interactions"), ("chosen", "training interactions")])
@@ -181,6 +261,7 @@ def test_verify_says_what_the_artifact_is_and_refuses_an_altered_one(run, tmp_pa
         ["recommend", "--artifact", "nowhere"],
         ["recommend", "--artifact", "nowhere", "--item", "1", "--histories", "h.csv"],
         ["recommend", "--artifact", "nowhere", "--item", "1", "--k", "0"],
+        ["recommend", "--artifact", "nowhere", "--item", "1", "--users-per-part", "0"],
         ["recommend", "--artifact", "nowhere", "--item", "1", "--where", "brand=X"],
         ["evaluate", "--run", "nowhere"],
         ["train", "--run", "nowhere"],

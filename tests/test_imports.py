@@ -22,7 +22,7 @@ ORDER = (
     {"model"},
     {"retrieval"},
     {"training", "evaluation", "baselines", "artifact", "artifact_manifest", "report"},
-    {"pipeline", "compaction", "encoder_trial", "prepared", "run_baselines", "run_folder", "run_steps", "run_results"},
+    {"pipeline", "compaction", "encoder_trial", "list_folder", "prepared", "run_baselines", "run_folder", "run_steps", "run_results"},
     {"experiments", "serving", "scale"},
     {"cli"},
     {"__main__"},

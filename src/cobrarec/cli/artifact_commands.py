@@ -20,6 +20,7 @@ class Recommend:
     For example:
 
       cobrarec recommend --artifact runs/first/artifact --histories new_users.parquet --k 10 --out lists.parquet
+      cobrarec recommend --artifact runs/first/artifact --histories a_million_users.parquet --out lists
       cobrarec recommend --artifact runs/first/artifact --item B001 --item B007 --explain
     """
 
@@ -33,7 +34,10 @@ class Recommend:
     k: int = 10
     """Length of each list."""
     out: Path | None = None
-    """Write the lists here (parquet, CSV or JSONL by its ending) instead of printing them."""
+    """Write the lists here instead of printing them: a file (parquet, CSV or JSONL by its ending), or a folder. A folder takes any number
+    of users: sorting their histories holds 1 GB in memory, then --users-per-part decides. Stopped, the same command goes on."""
+    users_per_part: int = 20_000
+    """Users whose lists are made, held in memory and written at once; of a folder, one file."""
     explain: Flag = False
     """Say why each item is there: beam probability, cosine, nearest item of the history."""
     json: Flag = False
@@ -63,6 +67,8 @@ class Recommend:
             raise ConfigError("Give either --histories FILE or --item ID (once per item of one history).")
         if self.k < 1:
             raise ConfigError(f"--k is {self.k}, expected at least 1.")
+        if self.users_per_part < 1:
+            raise ConfigError(f"--users-per-part is {self.users_per_part}, expected at least 1.")
         if self.out is not None and (self.json or self.explain):
             raise ConfigError("--out writes a table without reasons; print them with --json or --explain instead, or leave these away.")
         recommend(self, screen)

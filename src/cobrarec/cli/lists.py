@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cobrarec import __version__
 from cobrarec.artifact import load_artifact
-from cobrarec.artifact_manifest import learned_from
+from cobrarec.artifact_manifest import file_hash, learned_from, read_manifest
 from cobrarec.data.interactions import read_histories
-from cobrarec.data.tables import SUFFIXES, check_suffix, id_array, id_column, read_table, write_table
-from cobrarec.errors import DataError
+from cobrarec.data.table_stream import write_tables
+from cobrarec.data.tables import SUFFIXES, check_file, check_suffix, id_array, id_column, read_table
+from cobrarec.errors import ConfigError, DataError
+from cobrarec.list_folder import ListFolder, ListRequest, write_list_parts
+from cobrarec.progress import Pace
 from cobrarec.retrieval.list_search import ListSearch
 from cobrarec.retrieval.recommendations import Reasons, Recommendation, Recommendations
 from cobrarec.retrieval.recommender import Recommender
@@ -25,32 +29,96 @@ if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Recommend
     from cobrarec.cli.screen import Screen
 
-USERS_AT_ONCE = 1024
 Users = list[tuple[Any, list[Recommendation]]]
 
 
 def recommend(command: "Recommend", screen: "Screen") -> None:
     """Load the artifact, recommend as `command` says, then print or write the lists."""
+    read_where(command.where)  # refuses before the artifact is loaded
+    if command.out is not None and _is_folder(command.out):
+        _fill_folder(command, command.out, screen)
+        return
     if command.out is not None:
         check_suffix(command.out)
-    read_where(command.where)  # before the artifact is loaded
-    recommender = load_artifact(command.artifact)
-    screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned_from(Path(command.artifact))}")
-    settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
-    recommender = recommender.with_settings(**settings, **({"include_history": True} if command.include_history else {}))
-    parts = list(_parts(recommender, command, screen))
+    recommender = _load(command, screen)
+    parts = _parts(recommender, command, screen)
     if command.out is not None:
-        write_table(pa.concat_tables([lists.to_arrow(user_ids) for user_ids, lists in parts]), command.out)
-        lengths = np.concatenate([lists.ranked.lengths for _, lists in parts])
-        empty = int((lengths == 0).sum())
-        told = f"; {empty:,} users have no item left to recommend, and so no row" if empty else ""
-        screen.message(f"{len(lengths) - empty:,} lists written to {command.out}{told}")
+        _write(parts, command.out, screen)
         return
     users = [(user_id, items) for user_ids, lists in parts for user_id, items in zip(user_ids.tolist(), lists, strict=True)]
     if command.json:
         screen.json(list_records(users))
     else:
         _show(users, recommender, command.explain, screen)
+
+
+def _is_folder(out: Path) -> bool:
+    """A path without a suffix, or a folder that is there and is not called as a table."""
+    return out.suffix.lower() not in SUFFIXES and (out.is_dir() or not out.suffix)
+
+
+def _load(command: "Recommend", screen: "Screen") -> Recommender:
+    recommender = load_artifact(command.artifact)
+    screen.message(f"{command.artifact}: split {recommender.info.split}, learned from {learned_from(Path(command.artifact))}")
+    return recommender.with_settings(**_settings(command))
+
+
+def _settings(command: "Recommend") -> dict[str, Any]:
+    settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
+    return {**settings, **({"include_history": True} if command.include_history else {})}
+
+
+def _write(parts: Iterable[tuple[npt.NDArray[Any], Recommendations]], out: Path, screen: "Screen") -> None:
+    """Lists as one table, part by part."""
+    lengths: list[npt.NDArray[np.int64]] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for user_ids, lists in parts:
+            lengths.append(lists.ranked.lengths)
+            yield lists.to_arrow(user_ids)
+
+    write_tables(tables(), out)
+    num_users, num_lists = sum(len(some) for some in lengths), sum(int((some > 0).sum()) for some in lengths)
+    screen.message(f"{num_lists:,} lists written to {out}{_without_lists(num_users - num_lists)}")
+
+
+def _without_lists(num_users: int) -> str:
+    return f"; {num_users:,} users have no item left to recommend, and so no row" if num_users else ""
+
+
+def _fill_folder(command: "Recommend", out: Path, screen: "Screen") -> None:
+    """Lists as the parts of a folder, which a stopped command goes on with."""
+    if command.histories is None:
+        raise ConfigError(f"--out {out} is a folder, for lists of --histories; give a file ({', '.join(SUFFIXES)}) for that of --item.")
+    check_file(command.histories, f"histories table {command.histories}")
+    folder = ListFolder(out, _made_from(command, command.histories))
+    if not folder.is_finished:
+        recommender = _load(command, screen)
+        filters = _filters(recommender, command, screen)
+        request = ListRequest(command.histories, command.k, command.users_per_part, command.unknown, filters)
+        if folder.parts:
+            screen.message(f"{out} holds the lists of {folder.num_users_done:,} users already; going on with the others")
+        write_list_parts(recommender, request, folder, screen)
+    if folder.num_unknown:
+        screen.message(f"Left out because the artifact does not know them: {folder.num_unknown:,} interactions with unknown items")
+    told = _without_lists(folder.num_users_done - folder.num_lists)
+    screen.message(f"{out} is complete: {folder.num_lists:,} lists in {len(folder.parts):,} parts{told}")
+
+
+def _made_from(command: "Recommend", histories: Path) -> dict[str, Any]:
+    """What decides the lists of a command; files by what they hold."""
+    said = {name: getattr(command, name) for name in ("k", "unknown", "users_per_part")}
+    filters = {
+        "exclude": [_word_identity(word) for word in command.exclude],
+        "allow": [_word_identity(word) for word in command.allow],
+        "where": read_where(command.where),
+    }
+    files = {"artifact": read_manifest(command.artifact)["sha256"], "histories": file_hash(histories)}
+    return {**files, **said, **filters, "settings": _settings(command), "cobrarec": __version__}
+
+
+def _word_identity(word: str) -> str:
+    return f"sha256 {file_hash(Path(word))}" if Path(word).is_file() else word
 
 
 def list_records(users: Users) -> list[dict[str, Any]]:
@@ -112,13 +180,17 @@ def _id_not_file(word: str, recommender: Recommender) -> Any:
     return recommender.catalog.parse_id(word)
 
 
-def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[npt.NDArray[Any], Recommendations]]:
-    """User ids (None for a history without a user) and their lists, part by part."""
+def _filters(recommender: Recommender, command: "Recommend", screen: "Screen") -> Filters:
     exclude, allow = read_ids(command.exclude, recommender), read_ids(command.allow, recommender)
     for option, ids in (("--exclude", exclude), ("--allow", allow)):
         _tell_unknown(_unknown(ids or [], recommender), f"items of {option}", command, screen)
+    return Filters(exclude=exclude, allow=allow, where=read_where(command.where))
+
+
+def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> Iterator[tuple[npt.NDArray[Any], Recommendations]]:
+    """User ids (None for a history without a user) and their lists, part by part."""
+    filters = _filters(recommender, command, screen)
     explain = command.explain or command.json
-    filters = Filters(exclude=exclude, allow=allow, where=read_where(command.where))
     if command.histories is None:
         history = [recommender.catalog.parse_id(item) for item in command.item]
         _tell_unknown(_unknown(history, recommender), "items of --item", command, screen)
@@ -127,14 +199,15 @@ def _parts(recommender: Recommender, command: "Recommend", screen: "Screen") -> 
         return
     table = read_table(command.histories, "histories table")
     views, counts = read_histories(table, recommender.catalog, command.unknown)
+    del table  # lists need the histories alone
     _tell_unknown(counts.unknown_items, "interactions with unknown items", command, screen, counts.num_unknown)
     if not views.num_users:
         screen.message(f"{command.histories} holds no rows, and so no users to recommend to; give a table with a row per interaction.")
-    starts = range(0, max(1, views.num_users), USERS_AT_ONCE)  # a table without users gives one part without lists
-    for start in screen.track(starts, "lists"):
-        part = views.select(np.arange(start, min(start + USERS_AT_ONCE, views.num_users)))
-        lists = recommender.recommend_to(part, command.k, unknown=command.unknown, explain=explain, **filters)
-        yield part.user_ids, lists
+    pace = Pace(screen, views.num_users, views.num_users)
+    for start in range(0, max(1, views.num_users), command.users_per_part):  # a table without users gives one part without lists
+        part = views.select(np.arange(start, min(start + command.users_per_part, views.num_users)))
+        pace.begin_part(part.num_users)
+        yield part.user_ids, recommender.recommend_to(part, command.k, unknown=command.unknown, explain=explain, progress=pace, **filters)
 
 
 def _unknown(ids: Sequence[Any], recommender: Recommender) -> list[Any]:

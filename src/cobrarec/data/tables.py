@@ -26,6 +26,7 @@ Source: TypeAlias = Any
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 MAX_CSV_LINE_BYTES = 1 << 25
 JSON_BLOCK_BYTES = 1 << 26
+_CSV_FORM = {"header": True, "sep": ",", "quotechar": '"', "escapechar": '"', "na_values": "", "auto_detect": False}
 
 
 def read_table(source: Source, what: str) -> pa.Table:
@@ -164,16 +165,22 @@ def id_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return values
 
 
-def _read_file(path: Path, name: str) -> pa.Table:
+def check_file(path: Path, name: str) -> str:
+    """The suffix, in small letters, of a table to be read; raises DataError where there is no such file or for another suffix."""
     if not path.is_file():
         raise DataError(f"The {name} {'is a folder' if path.is_dir() else 'does not exist'}; give a file ({', '.join(SUFFIXES)}).")
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json_lines, ".ndjson": _read_json_lines}
-    if path.suffix.lower() not in readers:
+    if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"The {name} has the suffix {path.suffix or '(none)'}, expected one of {', '.join(SUFFIXES)}.")
+    return path.suffix.lower()
+
+
+def _read_file(path: Path, name: str) -> pa.Table:
+    suffix = check_file(path, name)
+    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json_lines, ".ndjson": _read_json_lines}
     try:
         if path.stat().st_size == 0:
             raise DataError(f"The {name} is empty (0 bytes); expected a table. Write the file anew.")
-        return readers[path.suffix.lower()](path, name)
+        return readers[suffix](path, name)
     except MemoryError as error:
         raise MachineError(f"The memory does not suffice to read the {name}. Give fewer rows or columns, or a larger machine.") from error
     except PermissionError:
@@ -195,22 +202,9 @@ def _read_parquet(path: Path, name: str) -> pa.Table:
 def _read_csv(path: Path, name: str) -> pa.Table:
     import duckdb
 
-    header = _csv_header(path, name)
-    columns = {f"column_{n}": "VARCHAR" for n in range(len(header))}
-    pattern = "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
     connection = duckdb.connect()
     try:
-        relation = connection.read_csv(
-            pattern,
-            header=True,
-            sep=",",
-            quotechar='"',
-            escapechar='"',
-            columns=columns,
-            auto_detect=False,
-            na_values="",
-            max_line_size=MAX_CSV_LINE_BYTES,
-        )
+        relation, header = csv_relation(connection, path, name)
         table = relation.to_arrow_table().rename_columns(header)
     except duckdb.OutOfMemoryException as error:
         raise MemoryError(str(error)) from error
@@ -219,6 +213,18 @@ def _read_csv(path: Path, name: str) -> pa.Table:
     finally:
         connection.close()
     return _with_lists(table.select([n for n, column in enumerate(header) if column]))
+
+
+def csv_relation(connection: Any, path: Path, name: str) -> tuple[Any, list[str]]:
+    """A CSV file as a relation of duckdb with text columns `column_0`, ..., and the names in its header."""
+    header = _csv_header(path, name)
+    columns = {f"column_{n}": "VARCHAR" for n in range(len(header))}
+    return connection.read_csv(file_pattern(path), columns=columns, max_line_size=MAX_CSV_LINE_BYTES, **_CSV_FORM), header
+
+
+def file_pattern(path: Path) -> str:
+    """The pattern of duckdb that matches this one path."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
 
 
 def _with_lists(table: pa.Table) -> pa.Table:

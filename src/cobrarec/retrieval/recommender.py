@@ -181,11 +181,13 @@ class Recommender:
         *,
         unknown: UnknownPolicy = "skip",
         explain: bool = False,
+        progress: Progress | None = None,
         **filters: Unpack[Filters],
     ) -> Recommendations:
         """`recommend` for histories that are catalog rows already, with times where they have them; `unknown` concerns the filters."""
         k = check_k(k)
-        ranked = self._rank(histories, k, (self.weights,), self._allowed(check_filters(filters), unknown), explain=explain)[0]
+        allowed = self._allowed(check_filters(filters), unknown)
+        ranked = self._rank(histories, k, (self.weights,), allowed, progress, explain)[0]
         nearest = self._nearest_history_rows(histories, ranked) if explain else None
         return Recommendations(ranked, self.catalog.item_ids, self.engine.codes, self.score_formula, nearest)
 
