@@ -115,6 +115,17 @@ def test_numbers_are_compared_in_the_columns_own_precision():
     assert rows_where(catalog, {"single": {"max": 10**400}}).all()
 
 
+def test_columns_of_categories_and_what_polars_hands_over_are_text():
+    views = pa.array(["X", "Y", None], pa.string_view())
+    tags = pa.ListArray.from_arrays(pa.array([0, 1, 2, 2], pa.int32()), pa.array(["red", "blue"]).dictionary_encode())
+    table = pa.table({"item_id": [1, 2, 3], "view": views, "category": pa.array(["X", None, "Y"]).dictionary_encode(), "tags": tags})
+    catalog = Catalog(table, ("", "", ""), np.array([1, 2, 3]))
+    assert rows_where(catalog, {"view": ["X", "Z"]}).tolist() == [True, False, False]
+    assert rows_where(catalog, {"category": "Y"}).tolist() == [False, False, True]
+    assert rows_where(catalog, {"tags": "blue"}).tolist() == [False, True, False]
+    assert rows_where(catalog, {"item_id": np.array(3)}).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [
@@ -131,9 +142,9 @@ def test_numbers_are_compared_in_the_columns_own_precision():
         ({"brand": []}, "an empty list"),
         ({"brand": b"X"}, "expected text, a number"),
         ({"brand": [["X"]]}, "expected text"),
-        ({"brand": 5}, "the text|text that does not read as numbers throughout such as 'X'"),
-        ({"brand": {"max": 5}}, "does not read as numbers throughout such as 'X'"),
-        ({"brand": {"max": "2020-01-01"}}, "does not read as dates throughout such as 'X'"),
+        ({"brand": 5}, "the text|text that does not read as numbers throughout, such as 'X'"),
+        ({"brand": {"max": 5}}, "does not read as numbers throughout, such as 'X'"),
+        ({"brand": {"max": "2020-01-01"}}, "does not read as dates throughout, such as 'X'"),
         ({"brand": True}, "the boolean True of column brand, which holds .*string; give text"),
         ({"price": "9"}, "the text '9' of column price, which holds double; give a number"),
         ({"price": {"min": "9"}}, "the bound '9' of column price, which holds double; give a number"),

@@ -73,9 +73,14 @@ def _rows_meeting(column: pa.ChunkedArray, condition: Any, name: str) -> Mask:
 
 
 def _values_meeting(values: pa.ChunkedArray, condition: Any, name: str) -> Mask:
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
     if isinstance(condition, Mapping):
         return _in_range(values, condition, name)
-    asked = list(condition) if isinstance(condition, list | tuple | set | frozenset | np.ndarray) else [condition]
+    condition = condition.tolist() if isinstance(condition, np.ndarray) else condition
+    asked = list(condition) if isinstance(condition, list | tuple | set | frozenset) else [condition]
     if not asked:
         raise DataError(f"`where` gives column {name} an empty list, which no item can meet; give a value, or leave the column away.")
     by_kind: dict[Kind, list[Any]] = {}
@@ -191,7 +196,7 @@ def _parsed(texts: pa.ChunkedArray, kind: Kind, example: Any, name: str) -> pa.C
         except pa.ArrowInvalid:
             continue
     reads: Callable[[str], Any] = float if kind == "number" else datetime.fromisoformat
-    other = next((f" such as {text!r}" for text in trimmed.to_pylist() if text is not None and not _reads(text, reads)), "")
+    other = next((f", such as {text!r}" for text in trimmed.to_pylist() if text is not None and not _reads(text, reads)), "")
     raise DataError(
         f"`where` asks {example!r} of column {name}, which holds text that does not read as {kind}s throughout{other}; "
         "give text that it may equal, or convert the column."
