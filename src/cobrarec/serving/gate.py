@@ -37,6 +37,7 @@ class _Body:
         self._receive, self._left, self.is_too_large = receive, most, False
 
     async def receive(self) -> MutableMapping[str, Any]:
+        """The next part; raises TooLarge where that is too much."""
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
@@ -64,6 +65,7 @@ class Gate:
         body = _Body(receive, self._settings.max_body_bytes)
 
         async def send_named(message: MutableMapping[str, Any]) -> None:
+            """Send with the request's name, and keep the status."""
             nonlocal status, is_begun
             if body.is_too_large:
                 raise TooLarge  # the application takes the failed read for a body that it cannot parse
