@@ -151,7 +151,7 @@ def test_bodies_that_are_no_json_are_refused(reader):
 def test_a_full_queue_is_told_with_when_to_come_again(reader, monkeypatch):
     client, service = reader
 
-    async def full(asked):
+    def full(asked):
         raise Full("Too many requests wait; ask again in a second.")
 
     monkeypatch.setattr(service.batcher, "ask", full)
@@ -162,37 +162,24 @@ def test_a_full_queue_is_told_with_when_to_come_again(reader, monkeypatch):
 
 def test_what_takes_too_long_is_given_up(tmp_path, monkeypatch):
     with in_process(artifact_in(tmp_path), time_limit=0.2) as (client, service):
-
-        async def slow(asked):
-            await asyncio.sleep(30)
-
-        monkeypatch.setattr(service.batcher, "ask", slow)
+        monkeypatch.setattr(service.batcher, "ask", lambda asked: asyncio.get_running_loop().create_future())
         start = time.monotonic()
         assert "longer than 0.2 s" in refused(client.post("/recommend", json={"histories": [["a"]]}), 503, "busy")
         assert time.monotonic() - start < 5
 
 
 def test_the_work_for_a_client_that_went_away_is_dropped():
-    cancelled = []
-
-    async def work():
-        try:
-            await asyncio.sleep(30)
-        except asyncio.CancelledError:
-            cancelled.append(True)
-            raise
-
     class Gone:
         async def receive(self):
             return {"type": "http.disconnect"}
 
     async def main():
+        work = asyncio.get_running_loop().create_future()
         with pytest.raises(Full, match="went away"):
-            await application._within(20, work(), Gone())
-        await asyncio.sleep(0)
+            await application._within(20, work, Gone())
+        assert work.cancelled()
 
     asyncio.run(main())
-    assert cancelled == [True]
 
 
 def test_faults_and_full_disks_tell_nothing_of_the_inside(tmp_path, monkeypatch, caplog):

@@ -37,11 +37,11 @@ class Doubling:
 async def held(doubling, max_waiting=100, max_batch=100, *asked):
     """A batcher that is busy with one request while all of `asked` come in, in their order; their tasks."""
     batcher = Batcher(doubling, max_waiting, max_batch)
-    first = asyncio.ensure_future(batcher.ask(Asked(0)))
+    first = batcher.ask(Asked(0))
     await asyncio.to_thread(doubling.begun.wait, 20)
     tasks = []
     for one in asked:
-        tasks.append(asyncio.ensure_future(batcher.ask(one)))
+        tasks.append(batcher.ask(one))
         await asyncio.sleep(0)
     return batcher, [first, *tasks]
 

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from cobrarec import __version__
 from cobrarec.data.catalog import ItemId
-from cobrarec.errors import ArtifactError, CobraRecError, DataError, MachineError, UserError
+from cobrarec.errors import ArtifactError, CobraRecError, MachineError, UserError
 from cobrarec.retrieval.live_catalog import Outcome
 from cobrarec.serving import schemas
 from cobrarec.serving.batcher import Full
@@ -24,7 +24,7 @@ from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.item_tables import items_table
 from cobrarec.serving.lists import AskedLists
 from cobrarec.serving.meters import Meters
-from cobrarec.serving.service import ReadOnly, Service
+from cobrarec.serving.service import NotInCatalogError, ReadOnly, Service
 
 logger = logging.getLogger("cobrarec.serving")
 T = TypeVar("T")
@@ -68,7 +68,8 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
         yield
         await run_in_threadpool(service.close)
 
-    app = FastAPI(title="cobrarec", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    quiet: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)  # nothing leaves the machine
+    app = FastAPI(title="cobrarec", version=__version__, description=DESCRIPTION, telemetry=quiet, lifespan=lifespan, redoc_url=None)
     app.state.service, app.state.meters = service, meters
     app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback)
     _add_lists(app, service)
@@ -130,8 +131,7 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
     @app.delete("/items/{item_id:path}", response_model=schemas.ChangeAnswer, responses=_problems(401, 404, 409, 507), tags=["items"])
     async def delete_item(item_id: str) -> Outcome:
         """Remove an item: no list will hold it, histories may. Answered when it is on disk."""
-        known = _known(service, service.recommender.catalog.parse_id(item_id), listed=True)
-        outcome = await run_in_threadpool(service.remove, known)
+        outcome = await run_in_threadpool(service.remove, service.recommender.catalog.parse_id(item_id))
         meters.items("removed", outcome.removed)
         return outcome
 
@@ -208,19 +208,14 @@ def _add_problems(app: FastAPI) -> None:
         return answer(request, error.status_code, "not_found" if error.status_code == 404 else "invalid", str(error.detail))
 
 
-class NotInCatalogError(DataError):
-    """There is no such item or prefix."""
-
-
 def service_of(request: Request) -> Service:
     """The service of the application that a request came to."""
     return request.app.state.service
 
 
-def _known(service: Service, item_id: ItemId, listed: bool = False) -> ItemId:
+def _known(service: Service, item_id: ItemId) -> ItemId:
     """The id, of which there is an item; raises NotInCatalogError where there is none."""
-    catalog = service.recommender.catalog
-    if item_id not in catalog or (listed and not catalog.is_listed[catalog.find(item_id)]):
+    if item_id not in service.recommender.catalog:
         raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
     return item_id
 
@@ -233,19 +228,19 @@ def _branch(service: Service, prefix: list[int]) -> dict[str, Any]:
     return branch
 
 
-async def _within(seconds: float, work: Awaitable[T], request: Request) -> T:
+async def _within(seconds: float, work: "asyncio.Future[T]", request: Request) -> T:
     """The result of `work`, unless it takes too long or the client goes away; then the work is left."""
-    task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
+        both: set[asyncio.Future[Any]] = {work, gone}
+        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
         raise Full(
             "The client went away." if gone.done() else f"The lists took longer than {seconds:g} s; ask again, or for fewer at once."
         )
     finally:
-        for one in (task, gone):
+        for one in (work, gone):
             one.cancel()
 
 

@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from cobrarec.errors import CobraRecError
@@ -41,7 +41,6 @@ class _Place(Generic[A, R]):
     asked: A
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[R]"
-    is_left: bool = field(default=False)
 
 
 class Batcher(Generic[A, R]):
@@ -69,12 +68,11 @@ class Batcher(Generic[A, R]):
         """Histories that wait."""
         return self._num_waiting
 
-    async def ask(self, asked: A) -> R:
-        """The answer, when it is there. A caller that is cancelled leaves the queue.
+    def ask(self, asked: A) -> "asyncio.Future[R]":
+        """The answer, when it is there, or what went wrong with this request. To cancel it is to leave the queue.
 
         Raises:
             Full: too much waits, or the batcher is closed.
-            Exception: what went wrong with this request.
         """
         loop = asyncio.get_running_loop()
         place: _Place[A, R] = _Place(asked, loop, loop.create_future())
@@ -84,10 +82,7 @@ class Batcher(Generic[A, R]):
             self._places.append(place)
             self._num_waiting += asked.size
             self._changed.notify()
-        try:
-            return await place.answer
-        finally:
-            place.is_left = True
+        return place.answer
 
     def close(self) -> None:
         """Answer all that waits, then end the thread."""
@@ -98,7 +93,7 @@ class Batcher(Generic[A, R]):
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            here = [place for place in batch if not place.is_left]
+            here = [place for place in batch if not place.answer.done()]  # the others have left
             if not here:
                 continue
             self.batch_sizes(sum(place.asked.size for place in here))

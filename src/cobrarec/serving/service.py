@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cobrarec import __version__
 from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
-from cobrarec.errors import CobraRecError
+from cobrarec.errors import CobraRecError, DataError
 from cobrarec.retrieval.change_log import holder_of
 from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
 from cobrarec.retrieval.recommender import Recommender
@@ -25,6 +25,10 @@ logger = logging.getLogger("cobrarec.serving")
 
 class ReadOnly(CobraRecError):  # noqa: N818 - it is no fault of the request
     """Items cannot be changed here; the message says why."""
+
+
+class NotInCatalogError(DataError):
+    """There is no such item or prefix."""
 
 
 class Service:
@@ -69,9 +73,17 @@ class Service:
             return self._writable().put(table)
 
     def remove(self, item_id: Any) -> Outcome:
-        """`LiveCatalog.remove` of one item; raises ReadOnly where items cannot be changed."""
+        """`LiveCatalog.remove` of one item.
+
+        Raises:
+            ReadOnly: items cannot be changed.
+            NotInCatalogError: there is no such item, or it is removed already.
+        """
         with self._replacing:
-            return self._writable().remove([item_id])
+            live, catalog = self._writable(), self.recommender.catalog
+            if item_id not in catalog or not catalog.is_listed[catalog.find(item_id)]:
+                raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
+            return live.remove([item_id])
 
     def reload(self) -> bool:
         """Serve what lies in the folder now; False where that is the artifact, at the version, that is served already.
