@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
@@ -163,7 +162,9 @@ def _load_base(folder: Path, device: str) -> Recommender:
         return _load(folder, manifest, place)
     except UserError as error:
         raise ArtifactError(f"{folder} cannot be read: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the libraries raise whatever comes to them: numpy, of a damaged header, an error of Python's tokenizer
         what = " ".join(str(error).split())[:300]
         raise ArtifactError(f"{folder} cannot be read, though its files are as written: {what}. Was it made by another version?") from error
 
