@@ -140,7 +140,7 @@ def test_every_option_of_every_command_is_documented(command: Any) -> None:
     for field in dataclasses.fields(command):
         if "Suppress" in str(hints[field.name]) or field.name in ("resolved", "source", "action"):
             continue
-        name = {"run_folder": "run"}.get(field.name, field.name).replace("_", "-")
+        name = {"run_folder": "run", "from_artifact": "from"}.get(field.name, field.name).replace("_", "-")
         assert re.search(rf"--{name}(?![\w-])", part), f"--{name} of {command.name}"
 
 

@@ -120,6 +120,14 @@ def load_changes(folder: Path, artifact: str) -> list[ItemChange]:
     return [ItemChange.from_bytes(payload) for payload in read_log(folder / CHANGES, artifact).payloads]
 
 
+def catalog_hash(folder: Path | str) -> str:
+    """What names an artifact and all changes made to its items: equal where both are equal."""
+    folder = Path(folder)
+    artifact = str(read_manifest(folder)["sha256"])
+    payloads = read_log(folder / CHANGES, artifact)
+    return f"{artifact}+{payloads.end.digest.hex()}" if payloads.payloads else artifact
+
+
 def open_live_catalog(folder: Path | str, name: str, device: str = "cpu") -> LiveCatalog:
     """The artifact opened for changes of its items, which go on disk and are there wherever it is loaded next.
 

@@ -318,6 +318,8 @@ class RunOptions(Section):
     """Once validation has chosen, learn from its interactions too; metrics on validation stay those of the weights before."""
     like: Path | None = None
     """For split `none`: the run whose choices on validation (and settings, where none are given) are used."""
+    from_artifact: Path | None = None
+    """Go on from the model of this artifact instead of a new one; its choices are kept (`cobrarec.continuation`)."""
 
 
 def parse_config(values: dict[str, Any], source: str = "the configuration") -> Config:

@@ -16,6 +16,7 @@ from cobrarec.artifact import load_artifact, verify_artifact
 from cobrarec.artifact_manifest import learned_from, write_text
 from cobrarec.baselines.storage import Baseline
 from cobrarec.config import Config, RunOptions, load_config, parse_config
+from cobrarec.continuation import Origin, continued_ids, continued_training
 from cobrarec.errors import ArtifactError, DataError, RunError, UserError
 from cobrarec.evaluation.evaluate import Ranker, masking
 from cobrarec.prepared import Prepared, is_refitted, load_prepared, prepare_run
@@ -72,7 +73,9 @@ def fit(
         is_new = run.identity is None
         prepared = prepare_run(items, interactions, run, _resolved(config, options), options, progress)
         try:
-            if prepared.config.ranker == "cobra":
+            if options.from_artifact is not None:
+                _continue(prepared, options, _with_time_left(options, start), progress)
+            elif prepared.config.ranker == "cobra":
                 identified = semantic_ids_step(prepared, progress, options.embedding_cache, options.device)
                 _train(prepared, identified, _with_time_left(options, start), progress)
             else:
@@ -81,7 +84,9 @@ def fit(
             if is_new and read_state(run.checkpoints) is None:
                 run.clear()
             raise
-        splits: list[str] = [] if prepared.split.valid is None else ["valid", "test"] if options.test else ["valid"]
+        splits = ["valid", "test"] if options.test else ["valid"]
+        if prepared.split.valid is None or options.from_artifact is not None:  # what it goes on from may have learned the validation
+            splits = splits[1:]
         _store_metrics(prepared, splits, progress)
         write_report(run.path)
         if options.time_limit is not None and time.monotonic() - start > 60 * options.time_limit:
@@ -215,6 +220,23 @@ def _train(prepared: Prepared, identified: Identified, options: RunOptions, prog
     return run.artifact
 
 
+def _continue(prepared: Prepared, given: RunOptions, options: RunOptions, progress: Progress) -> Path:
+    """From the artifact that `given` names to one that has learned from the new tables too, but not from the test."""
+    run, folder = prepared.run, given.from_artifact
+    assert folder is not None
+    origin = Origin.load(folder)
+    origin.check(prepared, given.test)
+    identified = continued_ids(prepared, origin, progress)
+    if options.resume and run.artifact.exists():
+        return _as_it_is(prepared, options, progress)
+    whole = prepared if prepared.split.before_test is None else prepared.refitting()
+    trained = continued_training(whole, identified, origin, options, progress)
+    _store_examples(prepared, trained.recommender)
+    info = origin.recommender.info
+    more = {"continued_from": info.artifact, "continued_from_catalog_version": info.catalog_version}
+    return artifact_step(whole, identified, trained, run.artifact, more)
+
+
 def _train_baseline(prepared: Prepared, options: RunOptions, progress: Progress) -> Path:
     if options.resume and prepared.run.artifact.exists():
         return _as_it_is(prepared, options, progress)
@@ -292,6 +314,8 @@ def _resolved(config: Config | Mapping[str, Any] | Path | str | None, options: R
         return parse_config(dict(config), "`config`")
     if config is not None:
         return load_config(config)
+    if options.from_artifact is not None:
+        return load_config(options.from_artifact / "config.yaml")
     if options.like is None:
         return Config()
     like = RunFolder(options.like).config()

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cobrarec.artifact import catalog_hash
 from cobrarec.artifact_manifest import LEARNED, LEARNED_ALL, LEARNED_MORE, learned_from, write_text
 from cobrarec.config import Config, RunOptions
 from cobrarec.config_checks import check_config
@@ -67,6 +68,8 @@ def prepare_run(items: Any, interactions: Any, run: RunFolder, config: Config, o
     resolve_device(options.device)
     items_table, interactions_table = read_table(items, "items table"), read_table(interactions, "interactions table")
     identity = run_identity(config, options.seed, items_table, interactions_table)
+    if options.from_artifact is not None:
+        identity["from"] = catalog_hash(options.from_artifact)
     run.refuse_other_run(identity, options.resume)
     if run.identity is not None:
         progress.message(f"Going on with the run in {run.path}.")
@@ -109,6 +112,12 @@ def settled_config(config: Config, options: RunOptions) -> Config:
     With split `none` nothing is held out: what validation would choose (of the network the number of epochs, after which training never
     stops early, and the weights of the fusion) comes from the run `like`. Raises ConfigError where `like` is missing or of no use.
     """
+    if options.from_artifact is not None:
+        if options.like is not None:
+            raise ConfigError("--from and --like each name what chose the settings; give one of the two.")
+        if options.test and config.data.split == "none":
+            raise ConfigError("Split none holds nothing out, so that there is no test to read; leave --test away.")
+        return config
     if config.data.split != "none":
         if options.like is not None:
             raise ConfigError(

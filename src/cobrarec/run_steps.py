@@ -5,6 +5,7 @@ the same as `fit`, and a run that was stopped goes on.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from cobrarec.artifact import load_artifact, load_cold_start, save_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
-from cobrarec.config import RunOptions
+from cobrarec.config import Config, RunOptions
 from cobrarec.evaluation.evaluate import evaluate, sample_users
 from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
@@ -108,7 +109,7 @@ def train_step(prepared: Prepared, identified: Identified, options: RunOptions, 
         resume_hint="",
     )
     result = train_model(model, prepared.split.train, config, options.model_copy(update={"seed": prepared.seed}), job)
-    recommender, cold_start = _recommender(prepared, identified, model.cpu(), _memory(prepared))
+    recommender, cold_start = trained_recommender(prepared, identified, model.cpu(), transition_memory(prepared))
     weights = choose_weights(prepared, recommender, progress)
     settings = {"direct_weight": weights.direct, "memory_weight": weights.memory}
     choices = {"num_epochs": result.best_epoch, **settings}
@@ -132,20 +133,27 @@ def refit_step(whole: Prepared, identified: Identified, options: RunOptions, pro
     model = chosen.model
     cold_start.write_into(model, identified.embeddings, chosen.info.popularity > 0)
     model.limit_times(whole.split.train)
-    rate = REFIT_RATE * whole.config.training.learning_rate
-    refitting = whole.config.training.model_copy(update={"num_epochs": REFIT_EPOCHS, "learning_rate": rate, "patience": 0})
-    config = whole.config.model_copy(update={"training": refitting})
+    config = final_training(whole.config)
     progress.message(f"Refitting the chosen model: {REFIT_EPOCHS} epochs on training and validation interactions.")
     job = TrainingJob(folder=run.checkpoints / "refit", progress=progress, minutes=options.time_limit, resume_hint="", begins_trained=True)
     train_model(model, whole.split.train, config, options.model_copy(update={"seed": whole.seed}), job)
-    recommender, cold_start = _recommender(whole, identified, model.cpu(), _memory(whole))
+    recommender, cold_start = trained_recommender(whole, identified, model.cpu(), transition_memory(whole))
     weights = {"direct_weight": chosen.weights.direct, "memory_weight": chosen.weights.memory}
     best_epoch = int(read_manifest(run.chosen)["model"]["epochs"])
     return Trained(recommender.with_settings(**weights), cold_start, tokenizer, best_epoch)
 
 
-def artifact_step(prepared: Prepared, identified: Identified, trained: Trained, folder: Path) -> Path:
-    """Write an artifact into `folder`, which is returned."""
+def final_training(config: Config) -> Config:
+    """The settings of a training that goes on from a trained model and has nothing to choose on."""
+    rate = REFIT_RATE * config.training.learning_rate
+    training = config.training.model_copy(update={"num_epochs": REFIT_EPOCHS, "learning_rate": rate, "patience": 0})
+    return config.model_copy(update={"training": training})
+
+
+def artifact_step(
+    prepared: Prepared, identified: Identified, trained: Trained, folder: Path, more: Mapping[str, Any] | None = None
+) -> Path:
+    """Write an artifact into `folder`, which is returned; `more` facts stand in its manifest."""
     config, recommender = prepared.config, trained.recommender
     facts = {
         "items": prepared.catalog.num_items,
@@ -158,6 +166,7 @@ def artifact_step(prepared: Prepared, identified: Identified, trained: Trained, 
         "memory_weight": recommender.weights.memory,
         "score": recommender.score_formula,
         "trained_on": prepared.learned_from,
+        **(more or {}),
     }
     tools = NewItemTools(identified.embedder, identified.assigner, trained.cold_start, trained.tokenizer)
     save_artifact(folder, recommender, config, identified.embeddings, tools, facts)
@@ -183,21 +192,21 @@ def _validator(prepared: Prepared, identified: Identified) -> Validate | None:
     id_of_row = measured_ids(identified.semantic_ids)
 
     def validate(model: Cobra) -> dict[str, float]:
-        recommender, _ = _recommender(prepared, identified, model)
+        recommender, _ = trained_recommender(prepared, identified, model)
         metrics = evaluate(recommender, held_out, KS, prepared.catalog.num_items, id_of_row, prepared.masking)
         return shown_metrics(metrics, KS)
 
     return validate
 
 
-def _memory(prepared: Prepared) -> TransitionMemory | None:
+def transition_memory(prepared: Prepared) -> TransitionMemory | None:
     """The transition memory of the training histories; None where the settings give it no weight."""
     if prepared.config.retrieval.memory_weight == 0:
         return None
     return TransitionMemory.fit(prepared.split.train, prepared.catalog.num_items, **prepared.config.memory.model_dump())
 
 
-def _recommender(
+def trained_recommender(
     prepared: Prepared, identified: Identified, model: Cobra, memory: TransitionMemory | None = None
 ) -> tuple[Recommender, ColdStart]:
     """The recommender of the model's present weights; items without training interactions get stand-ins from their text."""

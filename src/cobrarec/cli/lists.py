@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cobrarec import __version__
-from cobrarec.artifact import load_artifact, load_changes
-from cobrarec.artifact_manifest import file_hash, learned_from, read_manifest
+from cobrarec.artifact import catalog_hash, load_artifact
+from cobrarec.artifact_manifest import file_hash, learned_from
 from cobrarec.data.interactions import read_histories
 from cobrarec.data.table_stream import write_tables
 from cobrarec.data.tables import SUFFIXES, check_file, check_suffix, id_array, id_column, read_table
@@ -113,8 +113,7 @@ def _made_from(command: "Recommend", histories: Path) -> dict[str, Any]:
         "allow": [_word_identity(word) for word in command.allow],
         "where": read_where(command.where),
     }
-    artifact = read_manifest(command.artifact)["sha256"]
-    files = {"artifact": artifact, "changes of items": len(load_changes(command.artifact, artifact)), "histories": file_hash(histories)}
+    files = {"artifact": catalog_hash(command.artifact), "histories": file_hash(histories)}
     return {**files, **said, **filters, "settings": _settings(command), "cobrarec": __version__}
 
 

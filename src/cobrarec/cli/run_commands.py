@@ -59,6 +59,7 @@ class Fit(_OverTables):
       cobrarec fit --items items.csv --interactions x.csv --out runs/two-levels --semantic-ids.num-levels 2
       cobrarec fit --items items.csv --interactions x.csv --out runs/counts --model counts
       cobrarec fit --items items.csv --interactions x.csv --out runs/final --split none --like runs/first
+      cobrarec fit --items newer.csv --interactions newer_x.csv --out runs/tuesday --from runs/monday/artifact
     """
 
     name: ClassVar[str] = "fit"
@@ -74,13 +75,15 @@ class Fit(_OverTables):
     """CPU threads; torch's choice where not given."""
     embedding_cache: Path | None = None
     """Folder of text embeddings that runs share, so that the same texts are embedded once."""
+    from_artifact: Annotated[Path | None, arg(name="from")] = None
+    """Go on from the model of this artifact: old items keep their codes, new ones are assigned theirs, nothing is chosen anew."""
 
     def run(self, screen: "Screen") -> None:
         """Run the whole pipeline and print the table of metrics."""
         from cobrarec import pipeline
         from cobrarec.cli.results import show_run
 
-        names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like", "embedding_cache")
+        names = ("seed", "device", "num_threads", "time_limit", "resume", "test", "like", "embedding_cache", "from_artifact")
         options = run_options({name: getattr(self, name) for name in names} | {"refit": not self.no_refit})
         pipeline.fit(self.items, self.interactions, self.out, self.settings(), options, progress=screen)
         show_run(self.out, screen)

@@ -79,6 +79,9 @@ def base_config(arguments: Sequence[str]) -> Config:
         return model_config(model)
     if named is not None:
         return load_config(named)
+    origin = option_value(arguments, "--from")
+    if origin is not None and (Path(origin) / "config.yaml").is_file():
+        return load_config(Path(origin) / "config.yaml")
     like = option_value(arguments, "--like")
     if like is None:
         return Config()

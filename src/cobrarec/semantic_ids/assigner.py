@@ -108,6 +108,18 @@ def fit_semantic_ids(
     return SemanticIdResult(ids, CodeAssigner(config, inputs, quantizer), card)
 
 
+def card_of_codes(ids: SemanticIds, embeddings: Floats, train: Histories, assigner: CodeAssigner) -> HealthCard:
+    """The health card of codes that are given, most of them from before; distances are to what the texts alone give."""
+    rows = assigner.inputs.text_only(embeddings)
+    alike = np.ones(len(rows), np.bool_)
+    alike[np.unique(distinct_rows(rows)[1], return_index=True)[1]] = False
+    warm = train.item_counts(ids.num_items) > 0
+    if assigner.quantizer is None:
+        return HealthCard.of(ids, train, 1.0, ids.codes, warm, alike)
+    error = reconstruction_error(rows, assigner.quantizer.decode(ids.codes))
+    return HealthCard.of(ids, train, error, assigner.quantizer.encode(rows), warm, alike)
+
+
 def reconstruction_error(rows: Floats, decoded: Floats) -> float:
     """Mean squared distance of `decoded` to `rows`, relative to the variance of `rows`; 0 where nothing varies and nothing is off."""
     variance = float(((rows - rows.mean(axis=0)) ** 2).sum(axis=1).mean())
