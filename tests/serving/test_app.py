@@ -139,6 +139,15 @@ def test_what_cannot_be_used_is_refused_in_words(reader, body, told):
     assert told in refused(client.post("/recommend", json=body), 422, "invalid")
 
 
+def test_half_a_surrogate_pair_is_an_unknown_item_like_any_other(reader):
+    client, _ = reader
+    answer = client.post("/recommend", content=rb'{"histories": [["\ud800"]]}', headers={"content-type": "application/json"})
+    assert answer.raise_for_status().json()["unknown_items"] == ["\ud800"]
+    refused(client.post("/similar", content=rb'{"item_id": "\ud800"}', headers={"content-type": "application/json"}), 404, "not_found")
+    body = rb'{"items": [{"item_id": "new", "title": "\ud800"}]}'
+    refused(client.put("/items", content=body, headers={"content-type": "application/json"}), 422, "invalid")
+
+
 def test_bodies_that_are_no_json_are_refused(reader):
     client, _ = reader
     refused(client.post("/recommend", content=b"{", headers={"content-type": "application/json"}), 422, "invalid")

@@ -111,7 +111,7 @@ class Gate:
 
 def problem(code: str, message: str, request_id: str) -> bytes:
     """The body of an answer that is no success."""
-    return json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}, ensure_ascii=False).encode()
+    return json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
 
 
 def _request_id(given: bytes | None) -> str:

@@ -60,7 +60,7 @@ def answer_lists(recommender: Recommender, asked: Sequence[AskedLists]) -> list[
     start = 0
     for place, own in views:
         body = _body(recommender, asked[place].request, lists[start : start + own.num_users])
-        answers[place] = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        answers[place] = json.dumps(body, separators=(",", ":")).encode()  # ASCII: half a surrogate pair, which JSON can bear, is no UTF-8
         start += own.num_users
     return answers
 
