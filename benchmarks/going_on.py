@@ -28,10 +28,13 @@ from cobrarec.run_folder import RunFolder
 
 def older(items: pa.Table, interactions: pa.Table, share: float) -> tuple[pa.Table, pa.Table]:
     """Both tables as they were when that share of the interactions had come."""
-    times = interactions["timestamp"].to_numpy()
-    before = interactions.filter(pa.array(times <= np.quantile(times, share)))
-    later = pc.unique(interactions.filter(pa.array(times > np.quantile(times, share)))["item_id"])
-    is_new = pc.and_(pc.is_in(items["item_id"], later), pc.invert(pc.is_in(items["item_id"], pc.unique(before["item_id"]))))
+    times = interactions["timestamp"]
+    cut = pc.quantile(times, q=share)[0]
+    is_later = pc.fill_null(pc.greater(times, cut), False)  # what bears no time is old
+    before, later = interactions.filter(pc.invert(is_later)), interactions.filter(is_later)
+    is_new = pc.and_(
+        pc.is_in(items["item_id"], pc.unique(later["item_id"])), pc.invert(pc.is_in(items["item_id"], pc.unique(before["item_id"])))
+    )
     return items.filter(pc.invert(is_new)), before
 
 

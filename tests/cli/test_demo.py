@@ -24,7 +24,7 @@ def test_the_demo_shows_every_part_and_falls_back_without_a_network(small_demo, 
     captured = capsys.readouterr()
     for part in ("synthetic world", "Audit of the tables", "Health card", "Epoch 1"):
         assert part in captured.err
-    for part in ("test (", "popularity", "counts", "User ", "then took", "why", "negative", "artifact", "report.html"):
+    for part in ("test (", "popularity", "counts", "User ", "then took", "why", "negative", "artifact", "report.html", "serve --artifact"):
         assert part in captured.out
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
 

@@ -1,6 +1,9 @@
 """`cobrarec demo`: the whole method on real data in a few minutes, every part shown as it comes."""
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +42,7 @@ def run_demo(out: Path, seed: int, screen: "Screen") -> None:
     show_text_encoder(run, screen)
     screen.lines("Done", [])
     show_run(out, screen)
+    screen.line(f"serve     {_program()} serve --artifact {run.artifact}")
 
 
 def clear_earlier_demo(run: RunFolder) -> None:
@@ -76,6 +80,14 @@ def show_text_encoder(run: RunFolder, screen: "Screen") -> None:
     shown = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
     lines = [f"mean losses of the epoch: {shown}", "gradient norms at the encoder, by the way they come:"]
     screen.lines("The paper's end-to-end text encoder", [*lines, *(f"  {name:<9} {norm:.4g}" for name, norm in norms.items())])
+
+
+def _program() -> str:
+    """How to call cobrarec from here: by its name where that is found, else by its place."""
+    if shutil.which("cobrarec"):
+        return "cobrarec"
+    place = Path(sys.executable).with_name("cobrarec")
+    return os.path.relpath(place) if place.exists() else f"{os.path.relpath(sys.executable)} -m cobrarec"
 
 
 def _marked(item: dict[str, Any], target: dict[str, Any] | None) -> str:
