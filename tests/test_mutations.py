@@ -207,6 +207,49 @@ MUTATIONS = {
         "normalizers = self._find(encoded, num_beams, request.allowed, None)[1]",
         "retrieval/test_recommender.py::test_filters_with_few_beams_give_the_list_of_the_slow_version[bucket-3 levels]",
     ),
+    # ---- items that change
+    "removed items stay in the softmax of the direct query": Mutation(
+        "model/item_vectors.py",
+        "masked = (bias.masked_fill(~is_listed, -torch.inf) for bias in (self.dense_bias, self.direct_bias))",
+        "masked = (bias.masked_fill(~is_listed, 0.0) for bias in (self.dense_bias, self.direct_bias))",
+        "retrieval/test_live_catalog.py::test_removed_items_leave_the_lists_of_a_catalog_that_never_had_them[filters0-no ID]",
+    ),
+    "removed items stay in their buckets": Mutation(
+        "retrieval/live_catalog.py",
+        "SemanticIds.from_codes(codes, recommender.semantic_ids.codebook_size, catalog.is_listed)",
+        "SemanticIds.from_codes(codes, recommender.semantic_ids.codebook_size)",
+        "retrieval/test_live_catalog.py::test_removed_items_still_count_in_histories_and_are_in_no_list[2 levels]",
+    ),
+    "a change is shown before it is on disk": Mutation(
+        "retrieval/live_catalog.py",
+        "        self._log.append(change.to_bytes())\n        self._recommender = changed",
+        "        self._recommender = changed\n        self._log.append(change.to_bytes())",
+        "retrieval/test_live_catalog.py::test_what_could_not_be_written_was_not_made",
+    ),
+    "a cut log is read as far as it goes": Mutation(
+        "retrieval/change_log.py",
+        "    if len(data) < head.num_bytes:",
+        "    if False:",
+        "retrieval/test_change_log.py::test_a_log_cut_below_what_was_acknowledged_is_refused[0]",
+    ),
+    "the test is learned when a model goes on": Mutation(
+        "pipeline.py",
+        "whole = prepared if prepared.split.before_test is None else prepared.refitting()",
+        "from dataclasses import replace; whole = replace(prepared, split=replace(prepared.split, train=prepared.histories))",
+        "test_continuation.py::test_the_test_interactions_are_not_learned",
+    ),
+    "requests of several kinds go together": Mutation(
+        "serving/batcher.py",
+        "if place.asked.key == key and",
+        "if",
+        "serving/test_batcher.py::test_only_requests_of_one_kind_go_together_and_nobody_is_passed_for_ever",
+    ),
+    "the token guards nothing": Mutation(
+        "serving/gate.py",
+        'return hmac.compare_digest(given.strip(), token.encode()) and kind.lower() == b"bearer"',
+        "return True",
+        "serving/test_app.py::test_the_token_guards_writes_reload_and_metrics_and_nothing_else",
+    ),
     # ---- nothing held out is used
     "the validation targets are trained on": Mutation(
         "data/splits.py",
