@@ -120,6 +120,12 @@ def load_changes(folder: Path, artifact: str) -> list[ItemChange]:
     return [ItemChange.from_bytes(payload) for payload in read_log(folder / CHANGES, artifact).payloads]
 
 
+def catalog_version_of(folder: Path | str) -> int:
+    """The catalog version that `load_artifact` would give."""
+    manifest = read_manifest(Path(folder))
+    return int(manifest["model"].get("catalog_version", 0)) + len(load_changes(Path(folder), manifest["sha256"]))
+
+
 def catalog_hash(folder: Path | str) -> str:
     """What names an artifact and all changes made to its items: equal where both are equal."""
     folder = Path(folder)

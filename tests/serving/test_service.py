@@ -5,7 +5,7 @@ import pytest
 from small_server import artifact_in, fitted_run, item_ids
 
 from cobrarec import pipeline
-from cobrarec.artifact import open_live_catalog
+from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.compaction import compact
 from cobrarec.config import RunOptions
 from cobrarec.errors import ArtifactError
@@ -47,9 +47,9 @@ def test_a_server_that_may_not_write_says_why(folder):
     writer.put(NEW)
     writer.close()
     assert "new" not in service.recommender.catalog
-    assert service.reload()
+    assert service.reload().is_new
     assert "new" in service.recommender.catalog
-    assert not service.reload(), "nothing new"
+    assert not service.reload().is_new, "nothing new"
     service.close()
 
 
@@ -77,12 +77,12 @@ def test_a_second_server_on_the_same_artifact_is_refused(service, folder):
 
 def test_another_artifact_in_the_same_place_is_taken_up(service, folder, tmp_path):
     service.put(NEW)
-    assert not service.reload()
+    assert not service.reload().is_new
     compact(folder, tmp_path / "next")
     before = service.recommender
     folder.rename(tmp_path / "old")
     (tmp_path / "next").rename(folder)
-    assert service.reload()
+    assert service.reload().is_new
     now = service.recommender
     assert now.info.artifact != before.info.artifact
     assert now.info.catalog_version == 1
@@ -117,3 +117,23 @@ def test_the_tree_of_ids_is_made_once_an_artifact(service):
     browser = service.id_browser()
     service.put(NEW)
     assert service.id_browser() is browser
+
+
+def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_whole(folder):
+    asked = []
+    loaded = load_artifact(folder)
+    service = Service(folder, ServerSettings(read_only=True), loaded=loaded, ask_reload=lambda: asked.append(True))
+    assert service.recommender is loaded
+    assert not service.reload().is_new
+    writer = open_live_catalog(folder, "cobrarec items add")
+    writer.put(NEW)
+    writer.close()
+    reloaded = service.reload()
+    assert (reloaded.is_new, reloaded.catalog_version) == (True, 1)
+    assert len(asked) == 2
+    (folder / "codes.npy").write_bytes(b"broken")
+    with pytest.raises(ArtifactError):
+        service.reload()
+    assert len(asked) == 2
+    assert service.recommender is loaded
+    service.close()

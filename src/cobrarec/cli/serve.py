@@ -17,8 +17,9 @@ def serve_command(command: "Serve", screen: "Screen") -> None:
     missing = [name for name in PARTS if find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"`cobrarec serve` needs {missing[0]}, which is not installed: pip install 'cobrarec[serve]'")
-    from cobrarec.serving.server import Address, WorkerPlan, read_token, serve
+    from cobrarec.serving.server import read_token, serve
     from cobrarec.serving.settings import ServerSettings
+    from cobrarec.serving.worker import Address, WorkerPlan
 
     for name in ("workers", "time_limit", "max_waiting"):
         if getattr(command, name) <= 0:

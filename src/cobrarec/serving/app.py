@@ -141,13 +141,12 @@ def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
     async def reload() -> Any:
         """Serve what lies in the artifact's place now. A broken artifact is refused and the old one stays; no request fails meanwhile."""
         try:
-            is_new = await run_in_threadpool(service.reload)
+            reloaded = await run_in_threadpool(service.reload)
         except ArtifactError:
             meters.reload("refused")
             raise
-        meters.reload("new" if is_new else "same")
-        info = service.recommender.info
-        return {"artifact": info.artifact, "catalog_version": info.catalog_version, "is_new": is_new}
+        meters.reload("new" if reloaded.is_new else "same")
+        return reloaded
 
     @app.get("/health", response_model=schemas.Health, responses=_problems(), tags=["operations"])
     async def health() -> Any:

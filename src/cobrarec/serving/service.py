@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cobrarec import __version__
-from cobrarec.artifact import load_artifact, open_live_catalog
+from cobrarec.artifact import catalog_version_of, load_artifact, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
 from cobrarec.errors import CobraRecError, DataError
 from cobrarec.retrieval.change_log import holder_of
@@ -23,8 +24,22 @@ from cobrarec.serving.settings import ServerSettings
 logger = logging.getLogger("cobrarec.serving")
 
 
+WRITER = "cobrarec serve"
+"""What a second writer is told."""
+ONLY_READS = "this server only reads; change items with `cobrarec items` and reload"
+
+
 class ReadOnly(CobraRecError):  # noqa: N818 - it is no fault of the request
     """Items cannot be changed here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What is served after a reload, and whether that is something else than before."""
+
+    artifact: str
+    catalog_version: int
+    is_new: bool
 
 
 class NotInCatalogError(DataError):
@@ -34,23 +49,35 @@ class NotInCatalogError(DataError):
 class Service:
     """What all requests share. `recommender` is replaced as a whole, so that a request sees one version from its beginning to its end."""
 
-    def __init__(self, folder: Path | str, settings: ServerSettings, device: str = "cpu", name: str = "cobrarec serve") -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        settings: ServerSettings,
+        device: str = "cpu",
+        loaded: Recommender | None = None,
+        ask_reload: Callable[[], None] | None = None,
+    ) -> None:
         """Load the artifact, for writing where that is possible and wanted, and warm it up.
 
         Args:
             folder: the folder `artifact` of a run.
             settings: the limits, and whether items may be changed.
             device: where to compute.
-            name: what a second writer is told.
+            loaded: the artifact as another process has loaded it; then it is only read.
+            ask_reload: asks that process for a reload, in place of one here.
 
         Raises:
             ArtifactError: the artifact is refused, or another process holds it for writing.
         """
-        self.folder, self.settings, self._device, self._name = Path(folder), settings, device, name
+        self.folder, self.settings, self._device, self._ask_reload = Path(folder), settings, device, ask_reload
         self._replacing = threading.Lock()
         self._browser: tuple[str, IdBrowser] | None = None
         self._live: LiveCatalog | None = None
-        self._recommender, self._live, self.read_only_reason = self._open()
+        if loaded is None:
+            self._recommender, self._live, self.read_only_reason = self._open()
+        else:
+            _warm_up(loaded)
+            self._recommender, self.read_only_reason = loaded, ONLY_READS
         self.batcher: Batcher[AskedLists, bytes] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
     @property
@@ -85,25 +112,32 @@ class Service:
                 raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
             return live.remove([item_id])
 
-    def reload(self) -> bool:
-        """Serve what lies in the folder now; False where that is the artifact, at the version, that is served already.
+    def reload(self) -> Reloaded:
+        """Serve what lies in the folder now.
 
-        Everything is checked and loaded beside the old one, which goes on until then, and stays where the new one is refused.
+        Everything is checked and loaded beside the old one, which goes on until then, and stays where the new one is refused. Where
+        another process has loaded the artifact it is asked to, once what lies there is known to be whole.
 
         Raises:
             ArtifactError: the new one is refused.
         """
         with self._replacing:
             before = self.recommender.info
-            if self._live is not None and verify_files(self.folder)["sha256"] == before.artifact and holder_of(self.folder / CHANGES):
-                return False  # this process writes the changes itself, so that nothing else can have changed
+            artifact = str(verify_files(self.folder)["sha256"])
+            if self._live is not None and artifact == before.artifact and holder_of(self.folder / CHANGES):
+                return Reloaded(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
+            if self._ask_reload is not None:
+                version = catalog_version_of(self.folder)
+                self._ask_reload()
+                return Reloaded(artifact, version, (artifact, version) != (before.artifact, before.catalog_version))
             recommender, live, reason = self._open()
             old, self._recommender, self._live, self.read_only_reason = self._live, recommender, live, reason
             if old is not None:
                 old.close()
             now = self.recommender.info
             logger.info("reloaded: artifact %s, catalog version %d", now.artifact[:12], now.catalog_version)
-            return (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
+            is_new = (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
+            return Reloaded(now.artifact, now.catalog_version, is_new)
 
     def close(self) -> None:
         """Answer what waits, then let go of the artifact."""
@@ -140,7 +174,7 @@ class Service:
         ranker = read_manifest(self.folder)["ranker"]
         reason = None
         if self.settings.read_only:
-            reason = "this server only reads; change items with `cobrarec items` and reload"
+            reason = ONLY_READS
         elif ranker != "cobra":
             reason = f"the artifact is of the ranker {ranker}, which takes no new items"
         elif not _is_writable(self.folder):
@@ -149,7 +183,7 @@ class Service:
             recommender = load_artifact(self.folder, self._device)
             _warm_up(recommender)
             return recommender, None, reason
-        live = open_live_catalog(self.folder, self._name, self._device)
+        live = open_live_catalog(self.folder, WRITER, self._device)
         live.warm_up()
         _warm_up(live.recommender)
         return live.recommender, live, None

@@ -1,0 +1,186 @@
+"""Several workers: forked from a process that has loaded the artifact, so that they share its memory; none of them changes items.
+
+A reload loads the other artifact in the first process, forks new workers, and stops the old ones when the new ones answer: there are always
+workers on the socket, and the old ones finish what they hold.
+"""
+
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from types import FrameType
+
+from cobrarec.artifact import catalog_hash, load_artifact
+from cobrarec.errors import CobraRecError, MachineError
+from cobrarec.retrieval.recommender import Recommender
+from cobrarec.serving.worker import GRACE, WorkerPlan, work
+from cobrarec.training.job import torch_threads
+
+logger = logging.getLogger("cobrarec.serving")
+LOOK_EVERY = 0.5
+"""Seconds between looks after the workers."""
+READY_WITHIN = 120.0
+"""Seconds that a new worker may take to answer."""
+STOPPED = (signal.SIGTERM, signal.SIGINT)
+
+
+class Supervisor:
+    """The first process: starts workers, starts those again that die, hands signals on."""
+
+    def __init__(self, plan: WorkerPlan, num_workers: int, listening: socket.socket) -> None:
+        self._plan = replace(plan, settings=replace(plan.settings, read_only=True))
+        self._num_workers, self._listening = num_workers, listening
+        self._came: set[int] = set()
+        self._asked = threading.Event()
+        self._workers: set[int] = set()
+        self._leaving: set[int] = set()
+        self._recommender, self._hash = self._load()
+
+    def run(self) -> None:
+        """Until SIGTERM or Ctrl-C."""
+        signals = (*STOPPED, signal.SIGHUP, signal.SIGCHLD)
+        previous = {number: signal.signal(number, self._note) for number in signals}
+        try:
+            self._workers = self._started()
+            while not self._came.intersection(STOPPED):
+                self._asked.wait(LOOK_EVERY)
+                self._asked.clear()
+                if signal.SIGHUP in self._came:
+                    self._came.discard(signal.SIGHUP)
+                    self._reload()
+                self._replace_dead()
+        finally:
+            self._stop(self._workers)
+            self._wait(time.monotonic() + GRACE + 5)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._came.add(number)
+        self._asked.set()
+
+    def _load(self) -> tuple[Recommender, str]:
+        """The recommender, with one thread: a pool of threads would not be there in a forked process."""
+        named = catalog_hash(self._plan.folder)
+        with torch_threads(1):
+            recommender = load_artifact(self._plan.folder, self._plan.device)
+        gc.collect()
+        gc.freeze()  # so that collections in the workers do not write to what they share
+        return recommender, named
+
+    def _started(self) -> set[int]:
+        """New workers that answer; raises MachineError, having stopped them all, where one of them does not."""
+        begun = [self._fork() for _ in range(self._num_workers)]
+        until = time.monotonic() + READY_WITHIN
+        failed = [worker for worker, ready in begun if not _answers(ready, until)]
+        if failed:
+            self._stop({worker for worker, _ in begun})
+            raise MachineError(f"{len(failed)} of {len(begun)} workers did not start; the log says why.")
+        return {worker for worker, _ in begun}
+
+    def _fork(self) -> tuple[int, int]:
+        """A worker's process, and the end of a pipe on which it says that it answers."""
+        reading, writing = os.pipe()
+        worker = os.fork()
+        if worker == 0:  # never comes back
+            try:
+                os.close(reading)
+                for number in (signal.SIGCHLD, *STOPPED):
+                    signal.signal(number, signal.SIG_DFL)
+                self._work(writing)
+                os._exit(0)
+            except BaseException:
+                logger.exception("a worker ended")
+                os._exit(1)
+        os.close(writing)
+        return worker, reading
+
+    def _work(self, writing: int) -> None:
+        first = os.getppid()
+
+        def ready() -> None:
+            """Tell the first process, if it listens."""
+            with suppress(OSError):
+                os.write(writing, b"!")
+            os.close(writing)
+
+        work(self._plan, self._listening, ready, loaded=self._recommender, ask_reload=lambda: os.kill(first, signal.SIGHUP))
+
+    def _reload(self) -> None:
+        """Take what lies in the artifact's place now; on any trouble the old one stays."""
+        try:
+            if catalog_hash(self._plan.folder) == self._hash:
+                logger.info("reload: nothing new")
+                return
+            old = self._recommender, self._hash
+            self._recommender, self._hash = self._load()
+            try:
+                started = self._started()
+            except MachineError:
+                self._recommender, self._hash = old
+                raise
+            logger.info("reloaded: artifact %s", self._hash[:12])
+            self._workers, leaving = started, self._workers
+            self._stop(leaving)
+        except (CobraRecError, OSError) as error:
+            logger.error("reload refused, the old artifact stays: %s", error)
+
+    def _replace_dead(self) -> None:
+        for worker in _ended(self._workers | self._leaving):
+            self._leaving.discard(worker)
+            if worker in self._workers:
+                self._workers.discard(worker)
+                logger.error("worker %d ended; starting another one", worker)
+                fresh, ready = self._fork()
+                os.close(ready)  # nothing waits for it
+                self._workers.add(fresh)
+
+    def _stop(self, workers: set[int]) -> None:
+        """Tell workers to finish what they hold and end."""
+        for worker in workers:
+            try:
+                os.kill(worker, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+        self._leaving |= workers
+        self._workers -= workers
+
+    def _wait(self, until: float) -> None:
+        """Until all have ended; those that do not are killed."""
+        while self._leaving and time.monotonic() < until:
+            self._leaving -= _ended(self._leaving)
+            time.sleep(0.05)
+        for worker in self._leaving:
+            os.kill(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+
+
+def _answers(ready: int, until: float) -> bool:
+    """Whether a worker says in time that it answers."""
+    os.set_blocking(ready, False)
+    try:
+        while time.monotonic() < until:
+            try:
+                return os.read(ready, 1) == b"!"
+            except BlockingIOError:
+                time.sleep(0.02)
+        return False
+    finally:
+        os.close(ready)
+
+
+def _ended(workers: set[int]) -> set[int]:
+    """Those that have ended."""
+    ended = set()
+    for worker in workers:
+        try:
+            if os.waitpid(worker, os.WNOHANG)[0]:
+                ended.add(worker)
+        except ChildProcessError:
+            ended.add(worker)
+    return ended

@@ -1,0 +1,89 @@
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from small_server import artifact_in, item_ids, over_loopback
+from test_server import ASK, asking
+
+from cobrarec.artifact import open_live_catalog
+from cobrarec.serving.client import Client, RefusedError
+from small_run import small_world
+
+
+def children_of(process):
+    """Processes that a process has started."""
+    return {int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
+
+
+def until(holds, seconds=60):
+    """Wait until it holds; fail where it does not."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def two_workers(tmp_path):
+    folder = artifact_in(tmp_path)
+    with over_loopback(folder, "--workers", "2") as (url, process), Client(url) as client:
+        yield folder, url, process, client
+
+
+def test_workers_share_a_port_only_read_and_are_started_again_when_they_die(two_workers):
+    _, _, process, client = two_workers
+    with pytest.raises(RefusedError, match="only reads"):
+        client.put_items([{"item_id": "new", "title": "x"}])
+    workers = children_of(process.pid)
+    assert len(workers) == 2
+    killed = min(workers)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: len(children_of(process.pid) - {killed}) == 2)
+    assert len(client.recommend(**ASK)["lists"][0]) == 5
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.count("Serving on") == 1
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+@pytest.mark.parametrize("way", ["signal", "http"])
+def test_a_reload_puts_new_workers_in_the_place_of_the_old_without_a_failed_request(two_workers, way):
+    folder, url, process, client = two_workers
+    over, answers = threading.Event(), []
+    asker = threading.Thread(target=asking, args=(url, over, answers))
+    asker.start()
+    until(lambda: answers)
+    workers = children_of(process.pid)
+    writer = open_live_catalog(folder, "cobrarec items add")
+    like = small_world()[0].slice(0, 1).to_pylist()[0]
+    writer.put(small_world()[0].slice(0, 0).from_pylist([{**like, "item_id": "new"}], small_world()[0].schema))
+    writer.close()
+    if way == "signal":
+        process.send_signal(signal.SIGHUP)
+    else:
+        assert client.reload()["catalog_version"] == 1
+    until(lambda: not children_of(process.pid) & workers)
+    over.set()
+    asker.join()
+    assert {status for status, _ in answers} == {200}
+    for _ in range(6):
+        with Client(url) as fresh:
+            assert fresh.ready()["catalog_version"] == 1
+            assert fresh.item("new")["is_listed"]
+    assert item_ids(1)[0] in {item["item_id"] for item in client.recommend([["new"]], 100)["lists"][0]}
+
+
+def test_a_broken_artifact_leaves_the_workers_that_there_are(two_workers):
+    folder, _, process, client = two_workers
+    workers, before = children_of(process.pid), client.ready()
+    (folder / "codes.npy").write_bytes(b"broken")
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(RefusedError, match="artifact"):
+        client.reload()
+    time.sleep(1)
+    assert children_of(process.pid) == workers
+    assert client.ready() == before
