@@ -23,6 +23,7 @@ from cobrarec.cli.commands import COMMANDS
 from cobrarec.config import Config
 from cobrarec.config_section import keys_of
 from cobrarec.data.sources import predictable_world, write_source
+from cobrarec.experiments import cold
 from cobrarec.experiments.definition import load_definition, packaged_definitions
 from cobrarec.experiments.records import Results, settings_on_validation
 from cobrarec.experiments.summaries import unpublished
@@ -76,6 +77,8 @@ def test_the_tables_and_pictures_of_the_reproduction_are_what_the_records_say() 
     assert page == made.render(page), "run `python docs/generate_reproduction.py`"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme == made.render_readme(readme), "run `python docs/generate_reproduction.py`"
+    added = (ROOT / "docs/cold.md").read_text(encoding="utf-8")
+    assert added == made.render_cold_page(added), "run `python docs/generate_reproduction.py`"
     for path, picture in made.pictures().items():
         assert path.read_text(encoding="utf-8") == picture, "run `python docs/generate_reproduction.py`"
 
@@ -101,7 +104,7 @@ def test_the_default_is_the_best_on_validation_of_the_rows_of_this_model() -> No
 
 
 def test_the_settings_of_every_record_are_kept_and_no_others() -> None:
-    hashes = {one["config_hash"] for name in packaged_definitions() for one in Results(ROOT / "docs/results", name).records()}
+    hashes = {one["config_hash"] for name in [*packaged_definitions(), cold.NAME] for one in Results(ROOT / "docs/results", name).records()}
     kept = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in (ROOT / "docs/results/settings").iterdir()}
     assert kept == {name: name for name in hashes}
 

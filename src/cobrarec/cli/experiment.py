@@ -22,11 +22,12 @@ class Experiment:
       cobrarec experiment table2 --data data --estimate
       cobrarec experiment table2 --data data --datasets beauty --models cobra,counts --seeds 0
       cobrarec experiment ablation --data data
+      cobrarec experiment cold --data data --datasets beauty
     """
 
     name: ClassVar[str] = "experiment"
     source: Positional[str]
-    """Name of a packaged experiment (table2, cascade, from-the-paper, ablation), or a YAML file of the same form."""
+    """Name of a packaged experiment (table2, cascade, from-the-paper, ablation, cold), or a YAML file of the same form."""
     data: Path = Path("data")
     """Folder with one folder per data set, each with items.parquet and interactions.parquet."""
     out: Path | None = None
@@ -52,6 +53,8 @@ class Experiment:
 
     def run(self, screen: "Screen") -> None:
         """Run it and print the tables."""
+        from cobrarec.experiments import cold
+        from cobrarec.experiments.cold_tables import render_cold
         from cobrarec.experiments.definition import load_definition
         from cobrarec.experiments.plan import Selection
         from cobrarec.experiments.result_tables import render_tables
@@ -69,9 +72,14 @@ class Experiment:
             device=self.device,
             num_threads=self.num_threads,
         )
-        results = run_experiment(self.source, selection, screen, self.estimate)
+        if self.source == cold.NAME:
+            results = cold.run_cold(selection, screen, self.estimate)
+            tables = render_cold(results)
+        else:
+            results = run_experiment(self.source, selection, screen, self.estimate)
+            tables = render_tables(results, load_definition(self.source)[1], self.scale)
         if not self.estimate:
-            screen.line(render_tables(results, load_definition(self.source)[1], self.scale))
+            screen.line(tables)
             screen.line(f"records  {results.path}")
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cobrarec.data.catalog import Catalog
 from cobrarec.data.splits import HeldOut
-from cobrarec.evaluation.evaluate import widened
+from cobrarec.evaluation.evaluate import Ranker, widened
 from cobrarec.evaluation.metrics import ranking_metrics
 from cobrarec.experiments.protocols import Protocol, masking_of
 from cobrarec.experiments.records import Ranks
@@ -39,9 +39,9 @@ def served(recommender: Recommender, protocol: Protocol) -> Recommender:
     return recommender.with_settings(fill=False, include_history=masking_of(protocol) == "unmasked")
 
 
-def rank(recommender: Recommender, held_out: HeldOut, progress: Progress, k: int = NUM_LISTED) -> Rows:
+def rank(ranker: Ranker, held_out: HeldOut, progress: Progress, k: int = NUM_LISTED) -> Rows:
     """Lists of k, padded where the catalog is smaller."""
-    return widened(recommender.rank(held_out.histories, k, progress).rows, k).astype(np.int32)
+    return widened(ranker.rank(held_out.histories, k, progress).rows, k).astype(np.int32)
 
 
 def list_metrics(lists: Rows, held_out: HeldOut, num_items: int) -> dict[str, float]:

@@ -59,7 +59,7 @@ def run_experiment(
     results = Results(folder, name)
     tables = load_datasets(selection.data, dict.fromkeys(job.dataset for job in jobs), selection.scale)
     records = results.complete()
-    _check_same_data(tables, records, results)
+    check_same_data(tables, records, results)
     todo = still_to_do(jobs, records)
     progress.message(f"Experiment {name}: runs in {out}, records in {results.path}")
     timed = [record for one in packaged_definitions().keys() | {name} for record in Results(folder, one).records()]
@@ -90,7 +90,7 @@ def places(name: str, selection: Selection) -> tuple[Path, Path]:
     return out, results
 
 
-def _check_same_data(tables: Mapping[str, Tables], records: Iterable[Record], results: Results) -> None:
+def check_same_data(tables: Mapping[str, Tables], records: Iterable[Record], results: Results) -> None:
     """Refuse to add to records that were measured on other tables of the same name."""
     for record in records:
         own = tables.get(record["dataset"])

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from cobrarec import pipeline
 from cobrarec.artifact import load_artifact
 from cobrarec.artifact_manifest import read_manifest, write_text
@@ -76,24 +74,7 @@ class Runs:
             refit=False,
             embedding_cache=self.out / "embeddings",
         )
-        with locked(run.path.with_suffix(".lock")):
-            if run.artifact.exists():  # it only remains to see that it is this very run's
-                pipeline.prepare(tables.items, interactions, run.path, config, options, self.progress)
-            else:
-                with noted(run.path / MADE_FILE, self.provenance):
-                    self._fit(tables.items, interactions, run, config, options)
-        recommender = load_artifact(run.artifact, self.selection.device)
-        made = read_json(run.path / MADE_FILE) or dict.fromkeys(("seconds", *self.provenance))
-        best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
-        weights = read_manifest(run.artifact)["files"].get("model.safetensors")
-        return TrainedRun(load_prepared(run), recommender, made, best_epoch, weights and weights["sha256"][:12])
-
-    def _fit(self, items: pa.Table, interactions: pa.Table, run: RunFolder, config: Config, options: RunOptions) -> None:
-        """What `fit` does, but for its metrics and report: a record has its own, and only the row's model is asked for."""
-        pipeline.prepare(items, interactions, run.path, config, options, self.progress)
-        if config.ranker == "cobra":
-            pipeline.build_semantic_ids(run.path, progress=self.progress, embedding_cache=options.embedding_cache)
-        pipeline.train(run.path, options, self.progress)
+        return train_run(run, Tables(tables.items, interactions), config, options, self.provenance, self.progress)
 
     def serving(self, model: str, run: TrainedRun, protocol: Protocol) -> Recommender:
         """What a row is measured by: its run's recommender, or, of a variant, that under its settings, weights chosen anew."""
@@ -105,6 +86,39 @@ class Runs:
             weights = choose_weights(prepared, recommender, self.progress)
             recommender = recommender.with_settings(direct_weight=weights.direct, memory_weight=weights.memory)
         return served(recommender, protocol)
+
+
+def train_run(
+    run: RunFolder, tables: Tables, config: Config, options: RunOptions, facts: Mapping[str, Any], progress: Progress
+) -> TrainedRun:
+    """What `fit` does, but for its metrics and report, from where it was left: a record has its own, and only the model is asked for.
+
+    Args:
+        run: its folder.
+        tables: what it is made from.
+        config: hyper-parameters.
+        options: with `resume`; seed, device and threads, whether to refit.
+        facts: noted in the folder beside the seconds, where anything was left to do.
+        progress: told how far it is.
+
+    Raises:
+        RunError: the folder holds another run.
+        Interrupted: Ctrl-C; the next call goes on.
+    """
+    with locked(run.path.with_suffix(".lock")):
+        if run.artifact.exists():  # it only remains to see that it is this very run's
+            pipeline.prepare(tables.items, tables.interactions, run.path, config, options, progress)
+        else:
+            with noted(run.path / MADE_FILE, facts):
+                pipeline.prepare(tables.items, tables.interactions, run.path, config, options, progress)
+                if config.ranker == "cobra":
+                    pipeline.build_semantic_ids(run.path, progress=progress, embedding_cache=options.embedding_cache)
+                pipeline.train(run.path, options, progress)
+    recommender = load_artifact(run.artifact, options.device)
+    made = read_json(run.path / MADE_FILE) or dict.fromkeys(("seconds", *facts))
+    best_epoch = (read_json(run.checkpoints / "choices.json") or {}).get("num_epochs")
+    weights = read_manifest(run.artifact)["files"].get("model.safetensors")
+    return TrainedRun(load_prepared(run), recommender, made, best_epoch, weights and weights["sha256"][:12])
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""The tables of the experiment `cold` in Markdown, from its records."""
+
+from collections.abc import Sequence
+
+from cobrarec.experiments.bootstrap import METRICS
+from cobrarec.experiments.records import Record, Results
+from cobrarec.experiments.result_tables import NOTHING, figure, spread
+
+HEAD = "| ranker | a new item | a known item, before | a known item, after | all, after | places of new items |\n|---|---|---|---|---|---|"
+
+
+def render_cold(results: Results) -> str:
+    """A table per data set: recall@10 / NDCG@10 by what the target is, before and after the new items were added."""
+    records = results.records()
+    parts = []
+    for dataset in dict.fromkeys(record["dataset"] for record in records):
+        of = [record for record in records if record["dataset"] == dataset]
+        parts.append("\n".join([_title(dataset, of), "", HEAD, *_rows(of)]))
+        first = of[0]
+        seconds, num_items = first["put_seconds"], first["new_items"]
+        parts.append(f"Adding the {num_items:,} items in one table took {seconds:.1f} s, {1000 * seconds / num_items:.1f} ms an item.")
+    return "\n\n".join(parts) if parts else NOTHING
+
+
+def _title(dataset: str, records: Sequence[Record]) -> str:
+    users = next(record["users"] for record in records if "new" in record["users"])
+    seeds = sorted({record["seed"] for record in records})
+    drawn = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return f"**{dataset}**, {drawn}: target new {users['new']:,} users, known {users['known']:,}; {users['left_out']} left out"
+
+
+def _rows(records: Sequence[Record]) -> list[str]:
+    lines = []
+    for model, config_hash in dict.fromkeys((record["model"], record["config_hash"]) for record in records):
+        own = [record for record in records if (record["model"], record["config_hash"]) == (model, config_hash)]
+        after = [record for record in own if record["protocol"] == "added"]
+        before = [record for record in own if record["protocol"] == "not-added"]
+        cells = [f"`{model}`", _pair(after, "new"), _pair(before, "known"), _pair(after, "known"), _pair(after, "all")]
+        cells.append(spread([record["places_of_new"] for record in after]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _pair(records: Sequence[Record], group: str) -> str:
+    """recall@10 / NDCG@10, means over the seeds."""
+    if not records:
+        return "–"
+    return " / ".join(figure(sum(record["metrics"][group][metric] for record in records) / len(records)) for metric in METRICS)
