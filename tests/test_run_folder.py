@@ -64,6 +64,13 @@ def test_settings_that_a_ranker_does_not_read_are_named():
     assert settings_unread(parse_config({**given, "ranker": "cobra"})) == []
 
 
+def test_a_younger_setting_makes_no_other_run_while_it_changes_nothing():
+    plain, raised = Config(), parse_config({"retrieval": {"new_item_level": 1.0}})
+    assert "new_item_level" not in settings_read(plain)
+    assert "new_item_level: 1.0" in settings_read(raised)
+    assert settings_read(parse_config({"retrieval": {"new_item_level": 0.0}})) == settings_read(plain)
+
+
 def test_the_name_of_a_configuration_makes_no_other_run():
     named, plain = parse_config({"name": "mine"}), Config()
     assert settings_read(named) == settings_read(plain)

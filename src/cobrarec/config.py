@@ -256,6 +256,8 @@ class RetrievalConfig(Section):
     """Share of the direct query's log-probability in the score; null: chosen on validation in `fit`."""
     memory_weight: float | None = Field(default=None, ge=0)
     """Weight of the transition memory: this times log(1 + 10 x transition count) is added; null: chosen on validation; 0: no memory."""
+    new_item_level: float = Field(default=0.0, ge=-100, le=100)
+    """Added before each softmax to the logits of items that nobody has taken in training; above 0 the lists hold more of them."""
     fill: bool = True
     """Lengthen short lists: more beams first, then the nearest of the whole catalog (without a network: popular items), ranked below."""
     include_history: bool = False

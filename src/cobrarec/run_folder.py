@@ -30,6 +30,8 @@ _PLACE_ERRNOS = {
     getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "EEXIST", "ELOOP", "ENAMETOOLONG")
 }
 _ROWS_AT_ONCE = 10_000
+_ADDED_LATER = {"retrieval": {"new_item_level": 0.0}}
+"""Settings younger than runs and records that shall still be found, with the value that changes nothing; any other value is told."""
 _OUT_OF_MEMORY = "The memory is spent; use a machine with more of it, or a smaller `training.targets_per_batch`."
 
 
@@ -123,7 +125,10 @@ class RunFolder:
 
 def settings_read(config: Config) -> str:
     """The settings that the ranker of a configuration reads, as YAML: a network all, another one few (`Config.ranker`)."""
-    return yaml.safe_dump(config.model_dump(mode="json", **_read(config.ranker)), sort_keys=False)
+    values = config.model_dump(mode="json", **_read(config.ranker))
+    for section, settings in _ADDED_LATER.items():
+        values[section] = {name: value for name, value in values[section].items() if name not in settings or value != settings[name]}
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 def settings_unread(config: Config) -> list[str]:

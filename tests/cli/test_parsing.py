@@ -23,6 +23,7 @@ def test_every_command_of_the_documentation_is_there():
         "recommend --artifact RUN/artifact --histories H.parquet --k 10 --out R.parquet",
         "recommend --artifact RUN/artifact --item A --item B --explain --json",
         "recommend --artifact A --item 1 --exclude 2 --exclude 3 --allow f.csv --unknown error --num-beams 5 --tau .9 --psi 16",
+        "recommend --artifact A --item 1 --new-item-level -1",
         "data movielens-100k --out DIR",
         "report --run RUN",
         "verify --artifact A",

@@ -31,6 +31,8 @@ def test_every_ranker_is_recorded_before_and_after(done):
     found = {(one["model"], one["protocol"]) for one in results.records()}
     both = {(model, protocol) for model in ("cobra", "counts", "content", "popularity") for protocol in ("added", "not-added")}
     assert found == both | {("cascade", "added")}
+    levels = [one["config"]["retrieval"].get("new_item_level", 0) for one in results.records() if one["model"] == "cobra"]
+    assert sorted(levels) == [-1, 0, 0, 0.5, 1, 1.5, 2, 3]
     for record in results.records():
         assert list(record["metrics"]) == (["new", "known", "all"] if record["protocol"] == "added" else ["known"])
         assert {"seconds", "cores", "commit", "date", "measured", "data", "put_seconds"} <= set(record)
@@ -58,6 +60,18 @@ def test_before_the_adding_no_list_holds_a_new_item_and_counts_never_do(done):
     assert by_name(results, "popularity")["metrics"]["new"] == {"recall@10": 0, "ndcg@10": 0}
 
 
+def test_a_higher_level_gives_new_items_more_places(done):
+    _, results = done
+    of = {
+        one["config"]["retrieval"].get("new_item_level", 0): one
+        for one in results.records()
+        if one["model"] == "cobra" and "all" in one["metrics"]
+    }
+    of = {level: of[level]["places_of_new"] for level in sorted(of)}
+    assert list(of.values()) == sorted(of.values())
+    assert of[-1] < of[3]
+
+
 def test_the_artifact_of_the_run_stays_without_the_new_items(done):
     selection, _ = done
     (path,) = (path for path in selection.out.glob("ring/cold-*/seed-0") if path.is_dir())
@@ -80,7 +94,7 @@ def test_a_missing_record_alone_is_made_again_from_the_same_run(done):
     results.ranks_path(record).unlink()
     told = Told()
     run_cold(selection, told, config=small_config())
-    assert [line for line in told.lines if line.startswith("Measuring")] == ["Measuring cobra, added"]
+    assert [line for line in told.lines if line.startswith("Measuring")] == ["Measuring cobra, level 0, added"]
     assert not [line for line in told.lines if line.startswith("Epoch")]
     assert by_name(results, "cobra")["metrics"] == record["metrics"]
 
@@ -88,7 +102,7 @@ def test_a_missing_record_alone_is_made_again_from_the_same_run(done):
 def test_an_estimate_says_what_would_run_and_does_nothing(done, tmp_path):
     selection, told = dataclasses.replace(done[0], out=tmp_path / "out", results=tmp_path / "results"), Told()
     assert run_cold(selection, told, estimate_only=True, config=small_config()).records() == []
-    assert "9 records to make" in told.lines[-1]
+    assert "15 records to make" in told.lines[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -27,6 +27,14 @@ def test_a_row_holds_both_groups_before_and_after(tmp_path):
     assert "Adding the 500 items in one table took 2.0 s, 4.0 ms an item." in page
 
 
+def test_the_levels_of_the_network_have_a_table_of_their_own(tmp_path):
+    raised = cold_record("cobra", 0.08, config={"retrieval": {"new_item_level": 1.5}}, config_hash="raised", places_of_new=0.2)
+    page = rendered(tmp_path, [cold_record("cobra", 0.04), raised])
+    assert "| 0 | .0400 / .0200 | .0400 / .0200 | .0400 / .0200 | .0500 |\n| 1.5 | .0800 / .0400 |" in page
+    assert page.count("| `cobra` |") == 1
+    assert "`retrieval.new_item_level`" not in rendered(tmp_path, [cold_record("cobra", 0.04)])
+
+
 def test_seeds_are_averaged(tmp_path):
     page = rendered(tmp_path, [cold_record("cobra", 0.04), cold_record("cobra", 0.08, seed=1)])
     assert "seeds 0, 1" in page

@@ -20,6 +20,25 @@ def test_logits_are_products_plus_biases_for_all_or_for_some_rows():
     assert torch.allclose(items.logits(query, items.dense_bias, rows), whole.gather(2, rows), atol=1e-6)
 
 
+def test_a_level_is_added_to_both_biases_of_some_items_and_nothing_is_copied():
+    items, some = _items(), torch.tensor([True, False, False, True, False, False, False])
+    raised = items.with_level(some, 2.5)
+    assert raised.vectors is items.vectors
+    assert raised.unit is items.unit
+    for name in ("dense_bias", "direct_bias"):
+        added = getattr(raised, name) - getattr(items, name)
+        assert torch.allclose(added, torch.where(some, 2.5, 0.0))
+        assert torch.equal(getattr(raised, name)[~some], getattr(items, name)[~some])
+
+
+def test_vectors_in_order_are_kept_once_for_all_biases():
+    items, rows = _items(), torch.tensor([3, 1, 2])
+    raised = items.with_level(torch.ones(7, dtype=torch.bool), 1.0)
+    masked = raised.listed_only(torch.tensor([True, False, True, True, True, True, True]))
+    assert masked.direct_bias.tolist()[1] == -torch.inf
+    assert raised.unit_in_order(rows) is items.unit_in_order(rows) is masked.unit_in_order(rows)
+
+
 def test_arrays_hold_everything():
     items = _items()
     again = ItemVectors.from_arrays(items.arrays()).to("cpu")

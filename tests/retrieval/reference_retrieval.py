@@ -1,5 +1,6 @@
 """Slow, obvious versions of what `retrieval` does fast: loops over users, beams and items."""
 
+import copy
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from cobrarec.data.interactions import Histories
 from cobrarec.model.batch import collate
+from cobrarec.model.item_vectors import ItemVectors
 
 WALKED = {}
 
@@ -49,10 +51,22 @@ def random_codes(num_items, num_levels, codebook_size, seed):
 
 def paths(recommender, history):
     """See `_paths`; what was walked once is remembered, with the model, so that its `id` stays its own."""
-    key = (id(recommender.model), tuple(int(row) for row in history))
+    rows = tuple(int(row) for row in history)
+    raised = tuple(np.flatnonzero(recommender.info.popularity == 0)) if recommender.config.new_item_level else ()
+    key = (id(recommender.model), rows, recommender.config.new_item_level, raised)
     if key not in WALKED:
-        WALKED[key] = recommender.model, _paths(recommender.model, recommender.items, recommender.semantic_ids, key[1])
+        WALKED[key] = recommender.model, _paths(recommender.model, raised_items(recommender), recommender.semantic_ids, rows)
     return WALKED[key][1]
+
+
+def raised_items(recommender):
+    """The item vectors with the level of new items in their biases, item by item."""
+    items = copy.deepcopy(recommender.items.arrays())
+    for row, count in enumerate(recommender.info.popularity):
+        if count == 0:
+            items["dense_bias"][row] += recommender.config.new_item_level
+            items["direct_bias"][row] += recommender.config.new_item_level
+    return ItemVectors.from_arrays(items)
 
 
 @torch.no_grad()
@@ -92,7 +106,7 @@ def best_ids(recommender, by_level, num_beams, left):
 @torch.no_grad()
 def slow_scores(recommender, history, num_beams, struck=()):
     """Log scores of all items that the beams of one user hold, item by item. Neither more beams nor a fill."""
-    model, items, ids, config = recommender.model, recommender.items, recommender.semantic_ids, recommender.config
+    model, items, ids, config = recommender.model, raised_items(recommender), recommender.semantic_ids, recommender.config
     removed = set() if config.include_history else {int(row) for row in history}
     left = set(np.flatnonzero(ids.is_listed).tolist()) - removed
     found, by_level = paths(recommender, history)
@@ -140,7 +154,7 @@ def filtered_scores(parts, numbers, struck):
 @torch.no_grad()
 def direct_log_probs(recommender, history, removed):
     """The direct query's log-probabilities over the catalog less what is removed."""
-    model, items = recommender.model, recommender.items
+    model, items = recommender.model, raised_items(recommender)
     batch = collate(Histories.from_lists([history]), None, model.config.decoder.max_history)
     query = model.direct_queries(model.encode_history(batch, items).last_state)[0]
     unit = torch.nn.functional.normalize(items.vectors, dim=1)

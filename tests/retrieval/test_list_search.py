@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from list_worlds import ALL_BEAMS, EVERY_WORLD, assert_lists_are, assert_same_list, assert_same_lists, users_of
-from small_world import NUM_ITEMS, make_recommender, some_histories, without_scans
+from small_world import NUM_ITEMS, make_recommender, some_histories, with_popularity, without_scans
 
 from cobrarec.data.interactions import Histories
 from cobrarec.retrieval.list_engine import FusionWeights
@@ -161,3 +161,51 @@ def test_the_largest_buckets_bound_how_many_users_are_searched_at_once():
         assert search.users_per_chunk(1) == 2
     finally:
         search.largest_buckets[0] = kept
+
+
+@EVERY_WORLD
+@pytest.mark.parametrize("level", [-2.0, 0.5, 3.0])
+def test_the_level_of_new_items_is_added_to_both_of_their_biases(world, level):
+    recommender, histories = make_recommender(**world, retrieval={**ALL_BEAMS, "memory_weight": 0.4}), some_histories(8)
+    raised = recommender.with_settings(new_item_level=level)
+    assert_lists_are(raised, histories, raised.rank(histories, 15), 1000, 15)
+    few = raised.with_settings(num_beams=4, fill=False)
+    assert_lists_are(few, histories, few.rank(histories, 15), 4, 15)
+
+
+def test_the_level_holds_for_lists_that_are_filled_and_in_catalogs_that_are_not_scanned():
+    recommender = make_recommender(2, 5, retrieval={"num_beams": 3, "items_per_beam": 1, "direct_weight": 1.0})
+    is_new = recommender.info.popularity == 0
+
+    def share_of_new(ranked):
+        return is_new[ranked.rows].mean()
+
+    for one in (recommender, without_scans(recommender)):
+        listed = [share_of_new(one.with_settings(new_item_level=level).rank(some_histories(20), 10)) for level in (-50, 0, 2, 50)]
+        assert listed == sorted(listed)
+        assert listed[0] == 0 < listed[1] < listed[3]
+
+
+def test_a_level_of_zero_changes_no_bit_and_comes_back():
+    recommender, histories = make_recommender(2, 5), some_histories(20)
+    plain, raised = recommender.rank(histories, 20), recommender.with_settings(new_item_level=1.0)
+    assert (raised.rank(histories, 20).rows != plain.rows).any()
+    for same in (recommender.with_settings(new_item_level=0.0), raised.with_settings(new_item_level=0.0)):
+        ranked = same.rank(histories, 20)
+        assert ranked.rows.tobytes() == plain.rows.tobytes()
+        assert ranked.log_scores.tobytes() == plain.log_scores.tobytes()
+
+
+def test_under_another_level_no_vector_is_copied_and_the_items_stay_what_they_are():
+    network = make_recommender(2, 5).network
+    raised = network.with_config(network.config.model_copy(update={"new_item_level": 1.0}))
+    assert raised.items is network.items
+    assert raised.listed_items.unit is network.items.unit
+    assert raised.index.vectors is network.index.vectors
+    rows = network.tables.bucket_rows
+    assert raised.listed_items.unit_in_order(rows) is network.listed_items.unit_in_order(rows)
+
+
+def test_where_every_item_was_taken_the_level_changes_nothing():
+    recommender = with_popularity(make_recommender(2, 5), np.ones(NUM_ITEMS, np.int64))
+    assert_same_lists(recommender.with_settings(new_item_level=3.0).rank(some_histories(9), 10), recommender.rank(some_histories(9), 10))

@@ -24,4 +24,7 @@ def test_the_formula_names_its_terms():
     assert score_formula(RetrievalConfig(), plain) == "softmax over beams x softmax over the items of its ID"
     assert score_formula(RetrievalConfig(), FusionWeights(0.25)).endswith("^0.75 x P(item | direct query)^0.25")
     assert score_formula(RetrievalConfig(), FusionWeights(0.25, 0.8)).endswith("^0.25 x (1 + 10 x transition count)^0.8")
+    assert score_formula(RetrievalConfig(new_item_level=1.5), plain).endswith(
+        "items without training interactions at e^1.5 times their odds"
+    )
     assert "best ID alone" in score_formula(RetrievalConfig(fusion="top-id", similarity_softmax="all"), plain)

@@ -58,6 +58,8 @@ class Recommend:
     """Weight of the beam score in BeamFusion."""
     psi: float | None = None
     """Weight of the similarity in BeamFusion."""
+    new_item_level: float | None = None
+    """Added to the log scores of items that nobody has taken in training; above 0 the lists hold more of them."""
 
     def run(self, screen: "Screen") -> None:
         """Load the artifact, recommend, print or write the lists."""

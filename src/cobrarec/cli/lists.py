@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Recommend
     from cobrarec.cli.screen import Screen
 
+SETTINGS = ("num_beams", "tau", "psi", "new_item_level")
+"""Settings of retrieval that the command line can change."""
 Users = list[tuple[Any, list[Recommendation]]]
 
 
@@ -64,7 +66,7 @@ def _load(command: "Recommend", screen: "Screen") -> Recommender:
 
 
 def _settings(command: "Recommend") -> dict[str, Any]:
-    settings = {name: getattr(command, name) for name in ("num_beams", "tau", "psi") if getattr(command, name) is not None}
+    settings = {name: getattr(command, name) for name in SETTINGS if getattr(command, name) is not None}
     return {**settings, **({"include_history": True} if command.include_history else {})}
 
 

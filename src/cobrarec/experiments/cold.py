@@ -35,6 +35,8 @@ DATASETS = ("beauty", "toys")
 SHARE = 0.1
 """Of the items that are held out."""
 K = 10
+LEVELS = (-1.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Values of `retrieval.new_item_level` beside the one of the settings."""
 BASELINES = ("counts", "content", "popularity")
 MODELS = ("cobra", "cascade", *BASELINES)
 ColdProtocol: TypeAlias = Literal["added", "not-added"]
@@ -113,10 +115,15 @@ def cold_jobs(selection: Selection, config: Config) -> list[ColdJob]:
 
 
 def _rankers(config: Config) -> list[tuple[str, Config, tuple[ColdProtocol, ...]]]:
-    """Name, settings and protocols of all that is measured; `cascade` is the network's lists without direct query and memory."""
+    """Name, settings and protocols of all that is measured; `cascade` is the network's lists without direct query and memory.
+
+    Other levels of new items change nothing before these came.
+    """
     both: tuple[ColdProtocol, ...] = ("added", "not-added")
     baselines = [(name, config.model_copy(update={"ranker": name}), both) for name in BASELINES]
-    return [("cobra", config, both), ("cascade", _with(config, direct_weight=0.0, memory_weight=0.0), ("added",)), *baselines]
+    added: tuple[ColdProtocol, ...] = ("added",)
+    levels = [("cobra", _with(config, new_item_level=level), added) for level in LEVELS if level != config.retrieval.new_item_level]
+    return [("cobra", config, both), ("cascade", _with(config, direct_weight=0.0, memory_weight=0.0), added), *levels, *baselines]
 
 
 def _with(config: Config, **changes: float) -> Config:
@@ -147,7 +154,8 @@ def _make_records(
     held_out = hold_out_items(tables, SHARE, seed)
     world = cold_world(run, held_out, tables.interactions, config, options, own, progress)
     for job in jobs:
-        progress.message(f"Measuring {job.model}, {job.protocol}")
+        level = f", level {job.config.retrieval.new_item_level:g}" if job.model == "cobra" else ""
+        progress.message(f"Measuring {job.model}{level}, {job.protocol}")
         record, ranks = make_record(job, world)
         record |= {"data": tables.content_hash, "measured": {"commit": own["commit"], "date": own["date"]}}
         results.add(record, ranks, settings_read(job.config))

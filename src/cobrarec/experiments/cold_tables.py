@@ -9,6 +9,9 @@ from cobrarec.experiments.result_tables import NOTHING, figure, spread
 HEAD = "| ranker | a new item | a known item, before | a known item, after | all, after | places of new items |\n|---|---|---|---|---|---|"
 
 
+LEVELS_HEAD = "| level | a new item | a known item | all | places of new items |\n|---|---|---|---|---|"
+
+
 def render_cold(results: Results) -> str:
     """A table per data set: recall@10 / NDCG@10 by what the target is, before and after the new items were added."""
     records = results.records()
@@ -16,6 +19,8 @@ def render_cold(results: Results) -> str:
     for dataset in dict.fromkeys(record["dataset"] for record in records):
         of = [record for record in records if record["dataset"] == dataset]
         parts.append("\n".join([_title(dataset, of), "", HEAD, *_rows(of)]))
+        if len(curve := _levels(of)) > 1:
+            parts.append("\n".join([f"**{dataset}**, `cobra` after the adding, by `retrieval.new_item_level`:", "", LEVELS_HEAD, *curve]))
         first = of[0]
         seconds, num_items = first["put_seconds"], first["new_items"]
         parts.append(f"Adding the {num_items:,} items in one table took {seconds:.1f} s, {1000 * seconds / num_items:.1f} ms an item.")
@@ -29,8 +34,24 @@ def _title(dataset: str, records: Sequence[Record]) -> str:
     return f"**{dataset}**, {drawn}: target new {users['new']:,} users, known {users['known']:,}; {users['left_out']} left out"
 
 
-def _rows(records: Sequence[Record]) -> list[str]:
+def _level(record: Record) -> float:
+    return float(record["config"].get("retrieval", {}).get("new_item_level", 0.0))
+
+
+def _levels(records: Sequence[Record]) -> list[str]:
+    """A line per level of the network's lists."""
     lines = []
+    of_network = [record for record in records if record["model"] == "cobra" and record["protocol"] == "added"]
+    for level in sorted({_level(record) for record in of_network}):
+        own = [record for record in of_network if _level(record) == level]
+        cells = [f"{level:g}", *(_pair(own, group) for group in ("new", "known", "all")), spread([one["places_of_new"] for one in own])]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _rows(records: Sequence[Record]) -> list[str]:
+    """A line per ranker, at level 0."""
+    lines, records = [], [record for record in records if _level(record) == 0]
     for model, config_hash in dict.fromkeys((record["model"], record["config_hash"]) for record in records):
         own = [record for record in records if (record["model"], record["config_hash"]) == (model, config_hash)]
         after = [record for record in own if record["protocol"] == "added"]

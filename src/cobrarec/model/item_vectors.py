@@ -26,20 +26,29 @@ class ItemVectors:
 
     def unit_in_order(self, rows: Int[Tensor, " num_listed"]) -> Float[Tensor, "num_listed dim"]:
         """The unit vectors in the order of `rows`, kept for the next call with the same tensor: every request needs them."""
-        kept: tuple[Tensor, Tensor] | None = self.__dict__.get("_in_order")
+        source = self.__dict__.get("_source", self)
+        kept: tuple[Tensor, Tensor] | None = source.__dict__.get("_in_order")
         if kept is None or kept[0] is not rows:
             kept = rows, self.unit.index_select(0, rows)
-            self.__dict__["_in_order"] = kept
+            source.__dict__["_in_order"] = kept
         return kept[1]
+
+    def with_biases(self, dense_bias: Float[Tensor, " num_items"], direct_bias: Float[Tensor, " num_items"]) -> "ItemVectors":
+        """The same vectors, not copied, under other biases."""
+        twin = ItemVectors(self.vectors, dense_bias, direct_bias)
+        twin.__dict__.update(unit=self.unit, _source=self.__dict__.get("_source", self))
+        return twin
+
+    def with_level(self, is_raised: Bool[Tensor, " num_items"], level: float) -> "ItemVectors":
+        """The same vectors with `level` added to both biases of some items."""
+        added = level * is_raised.to(self.dense_bias.dtype)
+        return self.with_biases(self.dense_bias + added, self.direct_bias + added)
 
     def listed_only(self, is_listed: Bool[Tensor, " num_items"]) -> "ItemVectors":
         """The same vectors with biases of -inf for all items but the listed ones, so that no softmax over the catalog holds the others."""
         if bool(is_listed.all()):
             return self
-        masked = (bias.masked_fill(~is_listed, -torch.inf) for bias in (self.dense_bias, self.direct_bias))
-        twin = ItemVectors(self.vectors, *masked)
-        twin.__dict__["unit"] = self.unit
-        return twin
+        return self.with_biases(*(bias.masked_fill(~is_listed, -torch.inf) for bias in (self.dense_bias, self.direct_bias)))
 
     def to(self, device: torch.device | str) -> "ItemVectors":
         """The same vectors on `device`."""

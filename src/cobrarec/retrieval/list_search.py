@@ -4,7 +4,8 @@ log score = (1 - w) * log Phi + w * log p_direct + m * log(1 + 10 * count), w = 
 the cascade, the log-probability that the direct query gives the item over the catalog less the history, and the transition memory.
 Catalogs above `exact_catalog_limit` are not scanned: there the direct query scores the items of the beams alone, and its denominator comes
 from the centroids (history included) or, where the model keeps none, is left out, which shifts all of a user's log scores alike. The
-memory scores the items of the beams alone in every catalog.
+memory scores the items of the beams alone in every catalog. `new_item_level` is added to both biases of items without training
+interactions; the centroids know nothing of it, so that in large catalogs it moves items inside the beams, but no beams.
 """
 
 import copy
@@ -57,25 +58,26 @@ class ListSearch:
         tie_ranks: npt.NDArray[np.int64],
         config: RetrievalConfig,
         memory: TransitionMemory | None = None,
+        is_new: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """`tie_ranks[row]`: place of the item in the order that breaks ties. Delisted items are in no list, but in histories."""
+        """`tie_ranks[row]`: place of the item in the order that breaks ties. Delisted items are in no list, but in histories.
+
+        `is_new[row]`: whether nobody has taken the item in training; None: all were taken.
+        """
         device = items.vectors.device
         self.model, self.semantic_ids, self.config, self.memory = model, semantic_ids, config, memory
         self.device = device
         self.is_listed = torch.from_numpy(semantic_ids.is_listed).to(device)
-        self.items, self.listed_items = items, items.listed_only(self.is_listed)
+        self.is_new = torch.zeros_like(self.is_listed) if is_new is None else torch.from_numpy(is_new).to(device)
+        self.items = items
         self.tables = model.tables
         self.tie_ranks = torch.from_numpy(tie_ranks).to(device)
         self.num_items = semantic_ids.num_items
         self.codebook_size = semantic_ids.codebook_size
         self.largest_buckets = np.cumsum(np.sort(np.diff(semantic_ids.bucket_offsets))[::-1]).tolist()
         self.scans = self.num_items <= model.config.exact_catalog_limit
-        exact = ExactIndex(items.unit, items.dense_bias * model.dense_temperature.detach(), semantic_ids, tie_ranks)
-        self.index: ItemIndex = exact
-        self.direct_index: ItemIndex | None = None
-        if has_direct_query(model) and not self.scans:
-            self.direct_index = exact.with_biases(items.direct_bias * model.direct_temperature.detach())
-        self.settings = self._settings(config)
+        self.index = ExactIndex(items.unit, items.dense_bias * model.dense_temperature.detach(), semantic_ids, tie_ranks)
+        self._read_settings()
 
     def __repr__(self) -> str:
         return f"{self.tables.num_levels} x {self.codebook_size} codes, dim {self.model.config.dim}"
@@ -108,8 +110,21 @@ class ListSearch:
     def with_config(self, config: RetrievalConfig) -> "ListSearch":
         """The same search under other settings; tables and vectors are shared."""
         twin = copy.copy(self)
-        twin.config, twin.settings = config, self._settings(config)
+        twin.config = config
+        twin._read_settings()
         return twin
+
+    def _read_settings(self) -> None:
+        """Everything that follows from the settings; vectors are not copied."""
+        self.settings = self._settings(self.config)
+        model, items = self.model, self.items
+        if level := self.config.new_item_level:
+            items = items.with_level(self.is_new, level)
+        self.listed_items = items.listed_only(self.is_listed)
+        self.index = self.index.with_biases(items.dense_bias * model.dense_temperature.detach())
+        self.direct_index: ItemIndex | None = None
+        if has_direct_query(model) and not self.scans:
+            self.direct_index = self.index.with_biases(items.direct_bias * model.direct_temperature.detach())
 
     def _settings(self, config: RetrievalConfig) -> FusionSettings:
         return FusionSettings(

@@ -74,7 +74,7 @@ class Recommender:
     ) -> "Recommender":
         """A trained model, its catalog and its settings; `items` are the final vectors of the catalog, on the model's device."""
         tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
-        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory), info)
+        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory, info.popularity == 0), info)
 
     def __repr__(self) -> str:
         return f"Recommender({self.catalog.num_items} items, {self.engine}, split {self.info.split})"

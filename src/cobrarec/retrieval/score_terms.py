@@ -26,4 +26,6 @@ def score_formula(config: RetrievalConfig, weights: FusionWeights) -> str:
     phi = f"{phi}, of the best ID alone" if config.fusion == "top-id" else f"softmax over beams x {phi}"
     if weights.direct:
         phi = f"({phi})^{1 - weights.direct:g} x P(item | direct query)^{weights.direct:g}"
-    return f"{phi} x (1 + 10 x transition count)^{weights.memory:g}" if weights.memory else phi
+    if weights.memory:
+        phi = f"{phi} x (1 + 10 x transition count)^{weights.memory:g}"
+    return f"{phi}, items without training interactions at e^{config.new_item_level:g} times their odds" if config.new_item_level else phi
