@@ -22,8 +22,8 @@ def world(tmp_path_factory):
 
 def test_the_grown_catalog_lists_the_held_out_items_after_the_others(world):
     _, held_out, made = world
-    assert made.catalog(added=False).num_items == made.num_items == 38
-    grown = made.catalog(added=True)
+    assert made.measured("not-added").recommender.catalog.num_items == made.num_items == 38
+    grown = made.measured("added").recommender.catalog
     assert grown.item_ids[made.num_items :].tolist() == held_out.items["item_id"].to_pylist()
     assert made.grown.info.popularity[made.num_items :].tolist() == [0] * 10
 
@@ -36,19 +36,31 @@ def test_the_artifact_has_learned_from_the_validation_interactions_as_by_default
 
 def test_content_neighbors_know_the_texts_of_all_items(world):
     run, _, made = world
-    content = made.baseline("content", added=True)
+    content = made.baseline("content", made.grown.catalog)
     tools = load_new_item_tools(run.artifact)
-    expected = tools.embedder.encode(made.catalog(added=True).texts)
+    expected = tools.embedder.encode(made.grown.catalog.texts)
     norms = np.linalg.norm(expected, axis=1, keepdims=True)
     assert np.allclose(content.unit.numpy(), expected / norms, atol=1e-5)
-    assert len(made.baseline("content", added=False).unit) == made.num_items
+    assert len(made.baseline("content", made.trained.recommender.catalog).unit) == made.num_items
 
 
 def test_the_networks_lists_before_are_those_of_the_artifact(world):
     run, _, made = world
-    network = made.network(small_config().retrieval, added=False)
-    before = evaluate(network, made.users.before, (10,), made.num_items)
-    assert before == evaluate(load_artifact(run.artifact), made.users.before, (10,), made.num_items)
+    before = made.measured("not-added")
+    assert before.users is made.users.before
+    assert not before.is_new.any()
+    metrics = evaluate(before.recommender, before.users, (10,), made.num_items)
+    assert metrics == evaluate(load_artifact(run.artifact), made.users.before, (10,), made.num_items)
+
+
+def test_under_each_protocol_the_new_items_are_other_ones(world):
+    _, _, made = world
+    assert made.measured("not-added").is_new_item.sum() == 0
+    assert np.flatnonzero(made.measured("added").is_new_item).tolist() == list(range(38, 48))
+    pretended = made.measured("pretended")
+    assert pretended.is_new_item.sum() == round(0.2 * 38)
+    assert pretended.recommender.catalog.num_items == 38
+    assert made.measured("pretended") is pretended
 
 
 def test_putting_is_done_to_a_copy_made_anew(world):

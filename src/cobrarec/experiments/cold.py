@@ -2,26 +2,28 @@
 
 A seeded tenth of the items is held out of all that `fit` gets (`cold_items`), then put into the live catalog. Lists are those that are
 served, over the whole catalog, the history masked. One record per data set, seed, ranker, settings and protocol: `added`, over the grown
-catalog, for users whose target is new, for the others (known) and for all; `not-added`, before, for the known alone.
+catalog, for users whose target is new, for the others (known) and for all; `not-added`, before, for the known alone; `pretended`, what
+validation says of a level of new items, where some of the known ones are treated as new (`cold_pretended`).
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cobrarec.config import Config, RunOptions
+from cobrarec.config import Config, RetrievalConfig, RunOptions
 from cobrarec.errors import ConfigError
+from cobrarec.evaluation.evaluate import Ranker
 from cobrarec.experiments.bootstrap import METRICS, user_values
 from cobrarec.experiments.cold_items import hold_out_items
-from cobrarec.experiments.cold_world import ColdWorld, cold_world
+from cobrarec.experiments.cold_world import ColdProtocol, ColdWorld, cold_world
 from cobrarec.experiments.datasets import Tables, load_datasets, scaled_config
 from cobrarec.experiments.definition import difference
 from cobrarec.experiments.estimate import minutes, training_seconds
-from cobrarec.experiments.measures import Rows, rank, ranks_to_keep
+from cobrarec.experiments.measures import rank, ranks_to_keep
 from cobrarec.experiments.plan import Selection
 from cobrarec.experiments.provenance import provenance
 from cobrarec.experiments.records import Ranks, Record, Results, key_of
@@ -39,7 +41,6 @@ LEVELS = (-1.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Values of `retrieval.new_item_level` beside the one of the settings."""
 BASELINES = ("counts", "content", "popularity")
 MODELS = ("cobra", "cascade", *BASELINES)
-ColdProtocol: TypeAlias = Literal["added", "not-added"]
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,12 @@ def _rankers(config: Config) -> list[tuple[str, Config, tuple[ColdProtocol, ...]
     Other levels of new items change nothing before these came.
     """
     both: tuple[ColdProtocol, ...] = ("added", "not-added")
+    every: tuple[ColdProtocol, ...] = (*both, "pretended")
+    raised: tuple[ColdProtocol, ...] = ("added", "pretended")
     baselines = [(name, config.model_copy(update={"ranker": name}), both) for name in BASELINES]
-    added: tuple[ColdProtocol, ...] = ("added",)
-    levels = [("cobra", _with(config, new_item_level=level), added) for level in LEVELS if level != config.retrieval.new_item_level]
-    return [("cobra", config, both), ("cascade", _with(config, direct_weight=0.0, memory_weight=0.0), added), *levels, *baselines]
+    levels = [("cobra", _with(config, new_item_level=level), raised) for level in LEVELS if level != config.retrieval.new_item_level]
+    cascade = _with(config, direct_weight=0.0, memory_weight=0.0)
+    return [("cobra", config, every), ("cascade", cascade, raised[:1]), *levels, *baselines]
 
 
 def _with(config: Config, **changes: float) -> Config:
@@ -163,13 +166,18 @@ def _make_records(
 
 def make_record(job: ColdJob, world: ColdWorld) -> tuple[Record, Ranks]:
     """Measure one ranker."""
-    added = job.protocol == "added"
-    ranker = world.baseline(job.model, added=added) if job.model in BASELINES else world.network(job.config.retrieval, added=added)
-    users = world.users.test if added else world.users.before
+    measured = world.measured(job.protocol)
+    users, catalog, retrieval = measured.users, measured.recommender.catalog, job.config.retrieval
+    ranker: Ranker
+    if job.model in BASELINES:
+        ranker = world.baseline(job.model, catalog)
+    else:
+        changes = {name: value for name, value in retrieval if value != RetrievalConfig.model_fields[name].get_default()}
+        ranker = measured.recommender.with_settings(**changes)
     lists = rank(ranker, users, world.progress, K)
-    ranks = ranks_to_keep(lists, users, world.catalog(added=added), _hash_of(job.config))
-    of = {"new": world.users.is_new, "known": ~world.users.is_new, "all": np.ones(users.num_users, bool)} if added else {}
-    of = of or {"known": np.ones(users.num_users, bool)}
+    ranks = ranks_to_keep(lists, users, catalog, _hash_of(job.config))
+    of = {"new": measured.is_new, "known": ~measured.is_new, "all": np.ones(users.num_users, bool)}
+    of = {group: chosen for group, chosen in of.items() if measured.is_new.any() or group == "known"}
     record: Record = {
         "dataset": job.dataset,
         "model": job.model,
@@ -179,8 +187,8 @@ def make_record(job: ColdJob, world: ColdWorld) -> tuple[Record, Ranks]:
         "protocol": job.protocol,
         "metrics": {group: _means(ranks, chosen) for group, chosen in of.items()},
         "users": {**{group: int(chosen.sum()) for group, chosen in of.items()}, "left_out": world.users.num_left_out},
-        "new_items": world.catalog(added=True).num_items - world.num_items,
-        "places_of_new": _share_of_new(lists, world.num_items),
+        "new_items": world.grown.catalog.num_items - world.num_items,
+        "places_of_new": round(float(measured.is_new_item[lists[lists >= 0]].mean()), 6),
         "put_seconds": round(world.put_seconds, 3),
         "networks": {"cobra": world.trained.network} if job.model not in BASELINES else None,
         "epochs": world.trained.best_epoch,
@@ -198,8 +206,3 @@ def _means(ranks: Ranks, chosen: npt.NDArray[np.bool_]) -> dict[str, float]:
     """Recall and NDCG at 10 of some users; zeros where there are none."""
     values = user_values(ranks.ranks)[chosen]
     return dict(zip(METRICS, (values.mean(0) if len(values) else np.zeros(2)).round(6).tolist(), strict=True))
-
-
-def _share_of_new(lists: Rows, num_items: int) -> float:
-    """Of the places of all lists, the share that new items take."""
-    return round(float((lists >= num_items).sum() / max(1, (lists >= 0).sum())), 6)

@@ -29,6 +29,8 @@ class ColdTables:
     """What `fit` gets: nothing in it names or describes a held-out item."""
     items: pa.Table
     """The held-out items, as the items table has them."""
+    share: float
+    """Of all items that these are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ def hold_out_items(tables: Tables, share: float, seed: int) -> ColdTables:
     is_held_out = pc.is_in(tables.items["item_id"], value_set=held_out)
     is_cold = pc.is_in(tables.interactions["item_id"], value_set=held_out)
     fitted = Tables(tables.items.filter(pc.invert(is_held_out)), tables.interactions.filter(pc.invert(is_cold)))
-    return ColdTables(fitted, tables.items.filter(is_held_out))
+    return ColdTables(fitted, tables.items.filter(is_held_out), share)
 
 
 def cold_users(prepared: Prepared, grown: Catalog, interactions: pa.Table) -> ColdUsers:

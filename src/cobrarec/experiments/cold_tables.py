@@ -21,6 +21,9 @@ def render_cold(results: Results) -> str:
         parts.append("\n".join([_title(dataset, of), "", HEAD, *_rows(of)]))
         if len(curve := _levels(of)) > 1:
             parts.append("\n".join([f"**{dataset}**, `cobra` after the adding, by `retrieval.new_item_level`:", "", LEVELS_HEAD, *curve]))
+        if pretended := _levels(of, "pretended"):
+            told = f"**{dataset}**, on validation, a share of the known items treated as new: {_users(of, 'pretended')}"
+            parts.append("\n".join([told, "", LEVELS_HEAD, *pretended]))
         first = of[0]
         seconds, num_items = first["put_seconds"], first["new_items"]
         parts.append(f"Adding the {num_items:,} items in one table took {seconds:.1f} s, {1000 * seconds / num_items:.1f} ms an item.")
@@ -28,20 +31,26 @@ def render_cold(results: Results) -> str:
 
 
 def _title(dataset: str, records: Sequence[Record]) -> str:
-    users = next(record["users"] for record in records if "new" in record["users"])
+    left_out = records[0]["users"]["left_out"]
     seeds = sorted({record["seed"] for record in records})
     drawn = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    return f"**{dataset}**, {drawn}: target new {users['new']:,} users, known {users['known']:,}; {users['left_out']} left out"
+    return f"**{dataset}**, {drawn}: {_users(records, 'added')}; {left_out} left out"
+
+
+def _users(records: Sequence[Record], protocol: str) -> str:
+    """How many users have a target of either kind."""
+    users = next((record["users"] for record in records if record["protocol"] == protocol), {"new": 0, "known": 0})
+    return f"target new {users['new']:,} users, known {users['known']:,}"
 
 
 def _level(record: Record) -> float:
     return float(record["config"].get("retrieval", {}).get("new_item_level", 0.0))
 
 
-def _levels(records: Sequence[Record]) -> list[str]:
+def _levels(records: Sequence[Record], protocol: str = "added") -> list[str]:
     """A line per level of the network's lists."""
     lines = []
-    of_network = [record for record in records if record["model"] == "cobra" and record["protocol"] == "added"]
+    of_network = [record for record in records if record["model"] == "cobra" and record["protocol"] == protocol]
     for level in sorted({_level(record) for record in of_network}):
         own = [record for record in of_network if _level(record) == level]
         cells = [f"{level:g}", *(_pair(own, group) for group in ("new", "known", "all")), spread([one["places_of_new"] for one in own])]

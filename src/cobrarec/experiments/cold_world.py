@@ -5,7 +5,8 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +18,42 @@ from cobrarec.baselines.content import ContentNeighbors
 from cobrarec.baselines.popularity import Popularity
 from cobrarec.baselines.storage import Baseline, choices_of_baseline
 from cobrarec.baselines.transitions import TransitionCounts
-from cobrarec.config import Config, RetrievalConfig, RunOptions
+from cobrarec.config import Config, RunOptions
 from cobrarec.data.catalog import Catalog
+from cobrarec.data.splits import HeldOut
 from cobrarec.evaluation.evaluate import Ranker
 from cobrarec.experiments.cold_items import ColdTables, ColdUsers, cold_users
+from cobrarec.experiments.cold_pretended import pretend_new
 from cobrarec.experiments.runs import TrainedRun, train_run
 from cobrarec.progress import Progress
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_baselines import fit_baseline
 from cobrarec.run_folder import RunFolder
 
+ColdProtocol: TypeAlias = Literal["added", "not-added", "pretended"]
+"""Over the grown catalog, over that of the run, or on validation over that of the run with some known items treated as new."""
 GROWN = "grown"
 """Folder beside the artifact: a copy, into which the held-out items are put."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Under one protocol: the network's recommender, the users, and which of them, and which items, count as new."""
+
+    recommender: Recommender
+    users: HeldOut
+    is_new: npt.NDArray[np.bool_]
+    """`[num_users]`, whether the target is new."""
+    is_new_item: npt.NDArray[np.bool_]
+    """`[num_items]`"""
 
 
 @dataclass(frozen=True)
 class ColdWorld:
     """A run whose tables lacked some items, and what became of it when they were put.
 
-    grown: its recommender after. put_seconds: that putting them took. embeddings: frozen text embeddings of the grown catalog.
+    grown: its recommender after. put_seconds: that putting them took. embeddings: frozen text embeddings of the grown catalog. share: of
+    the known items that `pretended` treats as new.
     """
 
     trained: TrainedRun
@@ -43,6 +61,7 @@ class ColdWorld:
     put_seconds: float
     embeddings: npt.NDArray[np.float32]
     users: ColdUsers
+    share: float
     progress: Progress
     _chosen: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
@@ -51,18 +70,24 @@ class ColdWorld:
         """Items before; rows from this one on are new."""
         return self.trained.prepared.catalog.num_items
 
-    def catalog(self, *, added: bool) -> Catalog:
-        """With or without the new items."""
-        return self.grown.catalog if added else self.trained.recommender.catalog
+    @cached_property
+    def pretended(self) -> Measured:
+        """On validation, with some of the known items treated as new."""
+        made = pretend_new(self.trained, self.share, str(self.grown.items.vectors.device))
+        return Measured(made.recommender, made.users, made.is_new, made.recommender.info.popularity == 0)
 
-    def network(self, retrieval: RetrievalConfig, *, added: bool) -> Recommender:
-        """The network's lists under the settings that say something other than the defaults."""
-        changes = {name: value for name, value in retrieval if value != RetrievalConfig.model_fields[name].get_default()}
-        return (self.grown if added else self.trained.recommender).with_settings(**changes)
+    def measured(self, protocol: ColdProtocol) -> Measured:
+        """Who is measured by what under a protocol."""
+        if protocol == "pretended":
+            return self.pretended
+        recommender, users, is_new = self.grown, self.users.test, self.users.is_new
+        if protocol == "not-added":
+            recommender, users, is_new = self.trained.recommender, self.users.before, is_new[~is_new]
+        return Measured(recommender, users, is_new, np.arange(recommender.catalog.num_items) >= self.num_items)
 
-    def baseline(self, name: str, *, added: bool) -> Ranker:
+    def baseline(self, name: str, catalog: Catalog) -> Ranker:
         """A ranker that counts, over all that the artifact has learned from, with what validation chose for it."""
-        prepared, catalog = self.trained.prepared, self.catalog(added=added)
+        prepared = self.trained.prepared
         if name not in self._chosen:
             self._chosen[name] = fit_baseline(name, prepared, self.progress)
         train, ties = prepared.split.before_test, catalog.tie_breakers(prepared.seed)
@@ -101,7 +126,7 @@ def cold_world(
     texts = grown.catalog.texts[len(embeddings) :]
     embeddings = np.concatenate([embeddings, load_new_item_tools(run.artifact).embedder.encode(texts)])
     users = cold_users(trained.prepared, grown.catalog, interactions)
-    return ColdWorld(trained, grown, seconds, embeddings, users, progress)
+    return ColdWorld(trained, grown, seconds, embeddings, users, held_out.share, progress)
 
 
 def put_into_copy(run: RunFolder, items: pa.Table, device: str) -> tuple[Recommender, float]:
