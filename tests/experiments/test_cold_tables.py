@@ -1,7 +1,9 @@
 import json
 
+import numpy as np
+
 from cobrarec.experiments.cold_tables import render_cold
-from cobrarec.experiments.records import Results
+from cobrarec.experiments.records import Ranks, Results
 from cobrarec.experiments.result_tables import NOTHING
 
 
@@ -30,9 +32,19 @@ def test_a_row_holds_both_groups_before_and_after(tmp_path):
 def test_the_levels_of_the_network_have_a_table_of_their_own(tmp_path):
     raised = cold_record("cobra", 0.08, config={"retrieval": {"new_item_level": 1.5}}, config_hash="raised", places_of_new=0.2)
     page = rendered(tmp_path, [cold_record("cobra", 0.04), raised])
-    assert "| 0 | .0400 / .0200 | .0400 / .0200 | .0400 / .0200 | .0500 |\n| 1.5 | .0800 / .0400 |" in page
+    assert "| 0 | .0400 / .0200 | .0400 / .0200 | .0400 / .0200 |  | .0500 |\n| 1.5 | .0800 / .0400 |" in page
     assert page.count("| `cobra` |") == 1
     assert "`retrieval.new_item_level`" not in rendered(tmp_path, [cold_record("cobra", 0.04)])
+
+
+def test_a_level_is_compared_with_level_zero_on_the_same_users(tmp_path):
+    results = Results(tmp_path, "cold")
+    raised = cold_record("cobra", 0.08, config={"retrieval": {"new_item_level": 1.5}}, config_hash="raised")
+    for record, found in ((cold_record("cobra", 0.04), [1, 0, 0, 0]), (raised, [1, 1, 0, 0])):
+        results.add(record, Ranks(np.array(found * 50, np.uint8), "users", "targets", record["config_hash"]), record["config_hash"])
+    page = render_cold(results)
+    assert "| 1.5 | .0800 / .0400 | .0800 / .0400 | .0800 / .0400 | **+.2500** [+" in page
+    assert page.count("[+") == 1
 
 
 def test_seeds_are_averaged(tmp_path):

@@ -40,7 +40,13 @@ K = 10
 LEVELS = (-1.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Values of `retrieval.new_item_level` beside the one of the settings."""
 BASELINES = ("counts", "content", "popularity")
-MODELS = ("cobra", "cascade", *BASELINES)
+PARTS = {
+    "no-memory": {"memory_weight": 0.0},
+    "direct": {"direct_weight": 1.0, "memory_weight": 0.0},
+    "cascade": {"direct_weight": 0.0, "memory_weight": 0.0},
+}
+"""Lists of the same network that are ordered by some of its terms alone."""
+MODELS = ("cobra", *PARTS, *BASELINES)
 
 
 @dataclass(frozen=True)
@@ -116,17 +122,14 @@ def cold_jobs(selection: Selection, config: Config) -> list[ColdJob]:
 
 
 def _rankers(config: Config) -> list[tuple[str, Config, tuple[ColdProtocol, ...]]]:
-    """Name, settings and protocols of all that is measured; `cascade` is the network's lists without direct query and memory.
-
-    Other levels of new items change nothing before these came.
-    """
+    """Name, settings and protocols of all that is measured; other levels of new items change nothing before these came."""
     both: tuple[ColdProtocol, ...] = ("added", "not-added")
     every: tuple[ColdProtocol, ...] = (*both, "pretended")
     raised: tuple[ColdProtocol, ...] = ("added", "pretended")
     baselines = [(name, config.model_copy(update={"ranker": name}), both) for name in BASELINES]
     levels = [("cobra", _with(config, new_item_level=level), raised) for level in LEVELS if level != config.retrieval.new_item_level]
-    cascade = _with(config, direct_weight=0.0, memory_weight=0.0)
-    return [("cobra", config, every), ("cascade", cascade, raised[:1]), *levels, *baselines]
+    parts = [(name, _with(config, **changes), raised[:1]) for name, changes in PARTS.items()]
+    return [("cobra", config, every), *parts, *levels, *baselines]
 
 
 def _with(config: Config, **changes: float) -> Config:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from cobrarec.experiments.bootstrap import METRICS
+import numpy as np
+
+from cobrarec.experiments.bootstrap import METRICS, Difference, intervals, user_values
 from cobrarec.experiments.records import Record, Results
-from cobrarec.experiments.result_tables import NOTHING, figure, spread
+from cobrarec.experiments.result_tables import NOTHING, difference, figure, spread
 
 HEAD = "| ranker | a new item | a known item, before | a known item, after | all, after | places of new items |\n|---|---|---|---|---|---|"
-
-
-LEVELS_HEAD = "| level | a new item | a known item | all | places of new items |\n|---|---|---|---|---|"
+LEVELS_HEAD = "| level | a new item | a known item | all | N@10 of all, above level 0 | places of new items |\n|---|---|---|---|---|---|"
 
 
 def render_cold(results: Results) -> str:
@@ -19,9 +19,9 @@ def render_cold(results: Results) -> str:
     for dataset in dict.fromkeys(record["dataset"] for record in records):
         of = [record for record in records if record["dataset"] == dataset]
         parts.append("\n".join([_title(dataset, of), "", HEAD, *_rows(of)]))
-        if len(curve := _levels(of)) > 1:
+        if len(curve := _levels(of, "added", results)) > 1:
             parts.append("\n".join([f"**{dataset}**, `cobra` after the adding, by `retrieval.new_item_level`:", "", LEVELS_HEAD, *curve]))
-        if pretended := _levels(of, "pretended"):
+        if pretended := _levels(of, "pretended", results):
             told = f"**{dataset}**, on validation, a share of the known items treated as new: {_users(of, 'pretended')}"
             parts.append("\n".join([told, "", LEVELS_HEAD, *pretended]))
         first = of[0]
@@ -47,15 +47,33 @@ def _level(record: Record) -> float:
     return float(record["config"].get("retrieval", {}).get("new_item_level", 0.0))
 
 
-def _levels(records: Sequence[Record], protocol: str = "added") -> list[str]:
+def _levels(records: Sequence[Record], protocol: str, results: Results) -> list[str]:
     """A line per level of the network's lists."""
     lines = []
     of_network = [record for record in records if record["model"] == "cobra" and record["protocol"] == protocol]
+    gains = _above_zero(of_network, results)
     for level in sorted({_level(record) for record in of_network}):
         own = [record for record in of_network if _level(record) == level]
-        cells = [f"{level:g}", *(_pair(own, group) for group in ("new", "known", "all")), spread([one["places_of_new"] for one in own])]
+        cells = [f"{level:g}", *(_pair(own, group) for group in ("new", "known", "all"))]
+        cells += [difference(gains[level]) if level in gains else "", spread([one["places_of_new"] for one in own])]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def _above_zero(records: Sequence[Record], results: Results) -> dict[float, Difference]:
+    """By level what the NDCG@10 of all users is above that at level 0, users of all seeds together; only where all ranks are kept."""
+    found: dict[float, list[np.ndarray]] = {}
+    for record in sorted(records, key=lambda one: one["seed"]):
+        if (ranks := results.ranks(record)) is not None:
+            found.setdefault(_level(record), []).append(user_values(ranks.ranks)[:, 1])
+    values = {level: np.concatenate(of) for level, of in found.items()}
+    base = values.pop(0.0, np.zeros(0))
+    apart = {level: of - base for level, of in values.items() if len(of) == len(base)}
+    if not apart:
+        return {}
+    columns = np.stack(list(apart.values()), axis=1)
+    limits = zip(columns.mean(0).tolist(), intervals(columns).tolist(), strict=True)
+    return {level: Difference(mean, *around) for level, (mean, around) in zip(apart, limits, strict=True)}
 
 
 def _rows(records: Sequence[Record]) -> list[str]:
