@@ -77,8 +77,10 @@ def _above_zero(records: Sequence[Record], results: Results) -> dict[float, Diff
 
 
 def _rows(records: Sequence[Record]) -> list[str]:
-    """A line per ranker, at level 0."""
-    lines, records = [], [record for record in records if _level(record) == 0]
+    """A line per ranker, at level 0, the best over all users first."""
+    records = [record for record in records if _level(record) == 0]
+    records = sorted(records, key=lambda one: -one["metrics"].get("all", {"ndcg@10": 0.0})["ndcg@10"])
+    lines = []
     for model, config_hash in dict.fromkeys((record["model"], record["config_hash"]) for record in records):
         own = [record for record in records if (record["model"], record["config_hash"]) == (model, config_hash)]
         after = [record for record in own if record["protocol"] == "added"]
