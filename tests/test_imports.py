@@ -16,7 +16,17 @@ import cobrarec
 
 PACKAGE = Path(cobrarec.__file__).parent
 ORDER = (
-    {"errors", "config", "config_baselines", "config_checks", "config_errors", "config_section", "strict_yaml", "progress"},
+    {
+        "errors",
+        "config",
+        "config_baselines",
+        "config_checks",
+        "config_errors",
+        "config_run_options",
+        "config_section",
+        "strict_yaml",
+        "progress",
+    },
     {"data"},
     {"semantic_ids"},
     {"model"},

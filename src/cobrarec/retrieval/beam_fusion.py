@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cobrarec.config import RetrievalConfig
 from cobrarec.retrieval.item_index import Candidates, nearest_per_pair
 from cobrarec.retrieval.ordering import LOG_SCORE_STEP
 
@@ -29,6 +30,12 @@ class FusionSettings:
     psi: float
     items_per_beam: int | None
     similarity_softmax: Literal["bucket", "candidates", "all"]
+
+    @classmethod
+    def of(cls, config: RetrievalConfig, trained_psi: float) -> "FusionSettings":
+        """Those of the configuration, with what training made in place of an open psi."""
+        psi = trained_psi if config.psi is None else config.psi
+        return cls(config.tau, psi, config.items_per_beam, config.similarity_softmax)
 
 
 @dataclass(frozen=True)

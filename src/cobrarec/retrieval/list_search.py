@@ -116,7 +116,7 @@ class ListSearch:
 
     def _read_settings(self) -> None:
         """Everything that follows from the settings; vectors are not copied."""
-        self.settings = self._settings(self.config)
+        self.settings = FusionSettings.of(self.config, 1 / self.model.dense_temperature.item())
         model, items = self.model, self.items
         if level := self.config.new_item_level:
             items = items.with_level(self.is_new, level)
@@ -125,14 +125,6 @@ class ListSearch:
         self.direct_index: ItemIndex | None = None
         if has_direct_query(model) and not self.scans:
             self.direct_index = self.index.with_biases(items.direct_bias * model.direct_temperature.detach())
-
-    def _settings(self, config: RetrievalConfig) -> FusionSettings:
-        return FusionSettings(
-            tau=config.tau,
-            psi=config.psi if config.psi is not None else 1 / self.model.dense_temperature.item(),
-            items_per_beam=config.items_per_beam,
-            similarity_softmax=config.similarity_softmax,
-        )
 
     def users_per_chunk(self, num_beams: int | None = None) -> int:
         """How many users to search at once, for arrays of about `NUMBERS_PER_CHUNK`; by default with the beams of the settings."""
