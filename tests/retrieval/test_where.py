@@ -256,3 +256,10 @@ def test_a_million_items_take_less_than_a_second():
     mask = rows_where(catalog, {"brand": ["brand 1", "brand 2"], "tags": "brand 3", "price": {"min": 10, "max": 50}})
     assert time.process_time() - began < 1
     assert 0 < mask.sum() < num_items / 50
+
+
+def test_half_a_surrogate_pair_is_refused_in_words():
+    catalog = Catalog.from_table(pa.table({"item_id": ["a", "b"], "title": ["x", "y"]}), DataConfig())
+    for condition in ("\ud800", ["x", "a\udfff"], {"min": "\ud800"}):
+        with pytest.raises(DataError, match="half a surrogate pair"):
+            rows_where(catalog, {"title": condition})

@@ -32,6 +32,10 @@ def test_all_words_must_be_there_in_any_order_and_case(recommender):
         search_items(recommender, " ", 5)
 
 
+def test_half_a_surrogate_pair_is_in_no_text(recommender):
+    assert search_items(recommender, "\ud800", 5) == (0, [])
+
+
 def test_removed_items_are_not_found(recommender):
     less = apply_changes(recommender, [ItemChange(recommender.catalog.table.select(["item_id"]).take(pa.array([7])))], DataConfig())
     assert search_items(less, item_ids()[7], 5) == (0, [])

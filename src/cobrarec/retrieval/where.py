@@ -137,6 +137,10 @@ def _plain(value: Any, name: str) -> Any:
     if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
         told = "null" if value is None else "NaN"
         raise DataError(f"`where` asks {told} of column {name}, which no value equals; leave it away.")
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise DataError(
+            f"`where` asks {value!r} of column {name}, which holds half a surrogate pair and so is no text; give whole characters."
+        )
     return value
 
 
