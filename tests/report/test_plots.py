@@ -73,3 +73,17 @@ def test_one_epoch_is_a_dot() -> None:
 
 def test_names_are_escaped() -> None:
     assert "<b>" not in line_chart("<b>", [Series("<b>", [(1, 3.0)])], "<b>")
+
+
+def test_values_that_differ_by_rounding_alone_are_one_value() -> None:
+    value = 0.1 + 0.2
+    assert len(nice_ticks(0.3, value)) > 1
+    assert line_chart("Distance", [Series("a", [(0, 0.3), (1, value)])], "tau").count("<circle") == 2
+
+
+def test_a_few_whole_numbers_have_whole_ticks() -> None:
+    svg = line_chart("IDs", [Series("a", [(0, 4), (1, 3), (2, 4)])], "tau")
+    assert re.findall(r'text-anchor="end">([^<]*)<', svg) == ["3", "4"]
+    same = line_chart("IDs", [Series("a", [(0, 4), (1, 4)])], "tau")
+    assert re.findall(r'text-anchor="end">([^<]*)<', same) == ["3", "4", "5"]
+    assert ">0<" in line_chart("IDs", [Series("a", [(0, 0), (1, 0)])], "tau")

@@ -47,7 +47,7 @@ class Scale:
 
 def nice_ticks(low: Number, high: Number, num_ticks: int = 5) -> list[float]:
     """Return about `num_ticks` round numbers from at most `low` to at least `high`, spaced by 1, 2, 2.5 or 5 times a power of ten."""
-    if not high > low:
+    if not high - low > 1e-9 * max(abs(low), abs(high)):  # equal, but for the rounding of sums
         pad = abs(low) * 0.1 or 1.0
         low, high = (max(low - pad, 0.0) if low >= 0 else low - pad), high + pad
     rough = (high - low) / max(num_ticks - 1, 1)
@@ -65,7 +65,7 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, mark: Mark | 
         return Markup("")
     xs = [x for s in series for x, _ in s.points]
     ys = [y for s in series for _, y in s.points]
-    x_ticks, y_ticks = _x_ticks(min(xs), max(xs)), nice_ticks(min(ys), max(ys))
+    x_ticks, y_ticks = _x_ticks(min(xs), max(xs)), _y_ticks(ys)
     x_of = Scale(min(xs) - (min(xs) == max(xs)), max(xs) + (min(xs) == max(xs)), LEFT + 8, WIDTH - RIGHT - 8)
     y_of = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
     content = join(
@@ -120,6 +120,15 @@ def _bin_label(low: int, high: int) -> str:
 def _x_ticks(low: Number, high: Number) -> list[Number]:
     step = max(1, math.ceil((high - low) / 8))
     return [low + n * step for n in range(int((high - low) / step) + 1)]
+
+
+def _y_ticks(values: Sequence[Number]) -> list[float]:
+    """Round numbers, and whole ones where a few whole numbers are counted."""
+    low, high = min(values), max(values)
+    if high - low < 5 and all(float(value).is_integer() for value in values):
+        alone = int(low == high)
+        return [float(tick) for tick in range(int(low) - (alone if low else 0), int(high) + alone + 1)]
+    return nice_ticks(low, high)
 
 
 def tick_labels(ticks: Sequence[Number], scale: Callable[[Number], float]) -> list[tuple[Number, str]]:
