@@ -54,3 +54,7 @@ def test_the_log_has_times_and_sizes_and_no_history(client, caplog):
     assert line.startswith("here POST /recommend 200 ")
     assert line.endswith(" ms 2 x 4")
     assert not any(item in line for item in item_ids())
+
+
+def test_answers_are_not_stored_unless_they_say_so_themselves(client):
+    assert client.get("/health").headers.get_list("cache-control") == ["no-store"]

@@ -23,7 +23,7 @@ GUARDED_PATHS = ("/reload", "/metrics")
 GUARDED_METHODS = ("PUT", "DELETE")
 FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_NOSNIFF, _NO_STORE = (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
 
 
 class TooLarge(Exception):  # noqa: N818 - it is no fault of ours
@@ -71,7 +71,9 @@ class Gate:
                 raise TooLarge  # the application takes the failed read for a body that it cannot parse
             if message["type"] == "http.response.start":
                 status, is_begun = message["status"], True
-                message["headers"] = [*message.get("headers", []), *_HEADERS, (b"x-request-id", request_id.encode())]
+                own = list(message.get("headers", []))
+                stored = [] if any(name == b"cache-control" for name, _ in own) else [_NO_STORE]
+                message["headers"] = [*own, _NOSNIFF, *stored, (b"x-request-id", request_id.encode())]
             await send(message)
 
         refusal = self._refusal(scope, headers)

@@ -17,6 +17,7 @@ from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
 from cobrarec.serving.batcher import Batcher
 from cobrarec.serving.browse import IdBrowser
+from cobrarec.serving.errand import Errand
 from cobrarec.serving.lists import AskedLists, answer_lists
 from cobrarec.serving.schemas import MAX_BEAMS, MAX_HISTORIES, MAX_HISTORY, MAX_K
 from cobrarec.serving.settings import ServerSettings
@@ -78,7 +79,7 @@ class Service:
         else:
             _warm_up(loaded)
             self._recommender, self.read_only_reason = loaded, ONLY_READS
-        self.batcher: Batcher[AskedLists, bytes] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
+        self.batcher: Batcher[AskedLists | Errand, Any] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
     @property
     def recommender(self) -> Recommender:
@@ -194,8 +195,12 @@ class Service:
             raise ReadOnly(f"Items cannot be changed here: {self.read_only_reason}.")
         return live
 
-    def _answer(self, asked: Sequence[AskedLists]) -> list[bytes | Exception]:
-        return answer_lists(self.recommender, asked)
+    def _answer(self, asked: Sequence[AskedLists | Errand]) -> Sequence[Any]:
+        """Answers to requests of one key: the bodies of lists, or what an errand brings, of which there is one at a time."""
+        recommender = self.recommender
+        if isinstance(asked[0], Errand):
+            return [asked[0].run(recommender)]
+        return answer_lists(recommender, [one for one in asked if isinstance(one, AskedLists)])
 
 
 def _is_writable(folder: Path) -> bool:
