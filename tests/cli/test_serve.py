@@ -32,3 +32,34 @@ def test_a_missing_extra_is_named_with_its_way_out(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'cobrarec\[serve\]'"):
         parse(["serve", "--artifact", "A"]).run(None)
+
+
+def planned(monkeypatch, words, has_gradio=True):
+    """The plan that the options make, and what was told on the way."""
+    seen, lines = {}, []
+    monkeypatch.setattr("cobrarec.serving.server.serve", lambda plan, workers, told: seen.update(plan=plan))
+    found = module.find_spec
+    monkeypatch.setattr(module, "find_spec", lambda name: (has_gradio or None) if name == "gradio" else found(name))
+    screen = Screen()
+    monkeypatch.setattr(screen, "message", lines.append)
+    parse(f"serve --artifact A {words}".split()).run(screen)
+    return seen["plan"], lines
+
+
+def test_the_page_is_there_where_gradio_is_unless_it_is_left_away(monkeypatch):
+    plan, lines = planned(monkeypatch, "--interactions t.parquet")
+    assert (plan.page, str(plan.interactions), lines) == (True, "t.parquet", [])
+    assert not planned(monkeypatch, "--no-page")[0].page
+
+
+def test_without_gradio_the_server_serves_and_says_once_how_to_get_the_page(monkeypatch):
+    plan, lines = planned(monkeypatch, "", has_gradio=False)
+    assert not plan.page
+    assert lines == ["There is no page at /ui, which needs gradio: pip install 'cobrarec[ui]'"]
+
+
+def test_users_for_a_page_that_there_is_not_are_refused(monkeypatch):
+    with pytest.raises(ConfigError, match="--no-page leaves it away"):
+        planned(monkeypatch, "--no-page --interactions t.parquet")
+    with pytest.raises(MissingExtraError, match=r"pip install 'cobrarec\[ui\]'"):
+        planned(monkeypatch, "--interactions t.parquet", has_gradio=False)

@@ -62,9 +62,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def over_loopback(folder: Path, *options: str, **environment: str):
-    """`cobrarec serve` as a process of its own: its address and the process, which is stopped in the end."""
+    """`cobrarec serve` as a process of its own: its address and the process, which is stopped in the end.
+
+    Without the page, which takes seconds to load.
+    """
     port = free_port()
     words = [sys.executable, "-m", "cobrarec", "serve", "--artifact", str(folder), "--port", str(port), "--num-threads", "1", *options]
+    words.append("--no-page")
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment})
     url = f"http://127.0.0.1:{port}"
     try:

@@ -125,6 +125,7 @@ class Serve:
 
       cobrarec serve --artifact runs/first/artifact
       cobrarec serve --artifact runs/first/artifact --host 0.0.0.0 --token-file token.txt --workers 4
+      cobrarec serve --artifact runs/first/artifact --interactions interactions.parquet
     """
 
     name: ClassVar[str] = "serve"
@@ -140,6 +141,10 @@ class Serve:
     """File with the bearer token that guards writes, reload and metrics; else the environment variable COBRAREC_TOKEN."""
     read_only: Flag = False
     """Refuse changes of items."""
+    interactions: Path | None = None
+    """Table of interactions as `fit` takes it: the page at /ui then takes the histories of its users."""
+    no_page: Flag = False
+    """Leave the page at /ui away, which is there where gradio is (extra `ui`)."""
     time_limit: float = 10.0
     """Seconds that a request may take, waiting included, before it is answered with 503."""
     max_waiting: int = 2000

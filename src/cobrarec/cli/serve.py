@@ -31,8 +31,34 @@ def serve_command(command: "Serve", screen: "Screen") -> None:
         max_waiting=command.max_waiting,
     )
     address = Address(host=command.host, port=command.port)
-    plan = WorkerPlan(folder=command.artifact, address=address, settings=settings, device=command.device, num_threads=command.num_threads)
+    plan = WorkerPlan(
+        folder=command.artifact,
+        address=address,
+        settings=settings,
+        device=command.device,
+        num_threads=command.num_threads,
+        page=_wants_page(command, screen),
+        interactions=command.interactions,
+    )
     try:
         serve(plan, command.workers, screen.line)
     except KeyboardInterrupt:
         screen.message("Stopped.")
+
+
+def _wants_page(command: "Serve", screen: "Screen") -> bool:
+    """Whether there is a page; says how to get it where gradio is missing.
+
+    Raises:
+        ConfigError, MissingExtraError: users were given for a page that there is not.
+    """
+    if command.no_page:
+        if command.interactions is not None:
+            raise ConfigError("--interactions is for the page, and --no-page leaves it away; give one of them.")
+        return False
+    if find_spec("gradio") is not None:
+        return True
+    if command.interactions is not None:
+        raise MissingExtraError("--interactions is for the page, which needs gradio: pip install 'cobrarec[ui]'")
+    screen.message("There is no page at /ui, which needs gradio: pip install 'cobrarec[ui]'")
+    return False

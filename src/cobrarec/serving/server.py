@@ -9,7 +9,7 @@ from pathlib import Path
 from cobrarec.errors import ConfigError
 from cobrarec.serving.prefork import Supervisor
 from cobrarec.serving.settings import TOKEN_VARIABLE, check_address
-from cobrarec.serving.worker import Address, WorkerPlan, listen, work
+from cobrarec.serving.worker import WorkerPlan, listen, work
 
 
 def read_token(token_file: Path | None) -> str | None:
@@ -44,7 +44,7 @@ def serve(plan: WorkerPlan, num_workers: int = 1, told: Callable[[str], None] = 
     check_address(plan.address.host, plan.settings)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     listening = listen(plan.address)
-    where = _where(plan.address, listening.getsockname()[1])
+    where = _where(plan, listening.getsockname()[1])
     with listening:
         if num_workers == 1:
             work(plan, listening, lambda: told(where))
@@ -54,6 +54,6 @@ def serve(plan: WorkerPlan, num_workers: int = 1, told: Callable[[str], None] = 
         supervisor.run()
 
 
-def _where(address: Address, port: int) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"Serving on http://{host}:{port} (documentation at /docs)"
+def _where(plan: WorkerPlan, port: int) -> str:
+    host = f"[{plan.address.host}]" if ":" in plan.address.host else plan.address.host
+    return f"Serving on http://{host}:{port} (documentation at /docs{', page at /ui' if plan.page else ''})"

@@ -40,6 +40,10 @@ class WorkerPlan:
     settings: ServerSettings
     device: str = "cpu"
     num_threads: int | None = None
+    page: bool = False
+    """Mount the page at /ui."""
+    interactions: Path | None = None
+    """Table of the users whose histories the page can take."""
 
 
 def listen(address: Address) -> socket.socket:
@@ -101,6 +105,10 @@ def work(
     with torch_threads(plan.num_threads):
         service = Service(plan.folder, plan.settings, plan.device, loaded=loaded, ask_reload=ask_reload)
         app = create_app(service, is_loopback=plan.address.host in LOOPBACK)
+        if plan.page:
+            from cobrarec.serving.page.mount import mount_page
+
+            mount_page(app, plan.interactions)
         config = uvicorn.Config(
             app,
             log_config=None,
