@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -272,7 +273,11 @@ def test_the_token_guards_writes_reload_and_metrics_and_nothing_else(tmp_path):
 
 def test_the_documentation_has_examples_that_work(reader):
     client, _ = reader
-    assert client.get("/docs").status_code == 200
+    page = client.get("/docs").raise_for_status().text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert loaded
+    for path in loaded:
+        assert client.get(path).status_code == 200, f"{path}: nothing is loaded from other machines"
     schema = client.get("/openapi.json").json()
     for method, path in (("post", "/recommend"), ("post", "/similar"), ("put", "/items"), ("get", "/semantic-ids/{prefix}")):
         assert schema["paths"][path][method]["summary"]

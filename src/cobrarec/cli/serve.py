@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Serve
     from cobrarec.cli.screen import Screen
 
-PARTS = ("fastapi", "uvicorn", "prometheus_client", "httpx")
+PARTS = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx")
 
 
 def serve_command(command: "Serve", screen: "Screen") -> None:

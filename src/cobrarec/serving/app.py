@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import pyarrow as pa
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -69,7 +70,15 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
         await run_in_threadpool(service.close)
 
     quiet: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)  # nothing leaves the machine
-    app = FastAPI(title="cobrarec", version=__version__, description=DESCRIPTION, telemetry=quiet, lifespan=lifespan, redoc_url=None)
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="cobrarec",
+        version=__version__,
+        description=DESCRIPTION,
+        telemetry=quiet,
+        lifespan=lifespan,
+        swagger_ui_parameters={"validatorUrl": None},
+    )
     app.state.service, app.state.meters = service, meters
     app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback)
     _add_lists(app, service)
