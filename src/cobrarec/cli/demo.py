@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def run_demo(out: Path, seed: int, screen: "Screen") -> None:
     show_text_encoder(run, screen)
     screen.lines("Done", [])
     show_run(out, screen)
-    screen.line(f"serve     {_program()} serve --artifact {run.artifact}")
+    page = f" --interactions {interactions}" if find_spec("gradio") else ""
+    screen.line(f"serve     {_program()} serve --artifact {run.artifact}{page}")
 
 
 def clear_earlier_demo(run: RunFolder) -> None:
