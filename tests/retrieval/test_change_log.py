@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import resource
 
 import pytest
 
@@ -149,6 +150,57 @@ def test_a_head_that_cannot_be_written_does_not_undo_the_record(tmp_path, monkey
     writer.append(b"two")
     writer.close()
     assert read_log(tmp_path / "changes", SHA).payloads == (b"one", b"two")
+
+
+def in_a_process(what):
+    """What a function returns that runs in a process of its own, so that its rights and limits are not ours."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # never comes back
+        try:
+            os.write(writing, what().encode()[:4000])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        answer = told.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+def test_a_file_that_may_grow_no_more_leaves_the_log_as_it_was(tmp_path):
+    folder = written(tmp_path, b"one")
+    size = (folder / "log").stat().st_size
+
+    def limited():
+        writer, _ = LogWriter.open(folder, SHA, "a test")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, size + 50))
+        with pytest.raises(MachineError) as caught:
+            writer.append(b"two" * 100)
+        writer.append(b"")
+        return str(caught.value)
+
+    assert "the change was not made" in in_a_process(limited)
+    assert read_log(folder, SHA).payloads == (b"one", b"")
+
+
+def test_a_folder_of_others_is_refused_in_a_sentence(tmp_path):
+    folder = written(tmp_path, b"one")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.getuid() and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o055)
+
+    def as_another():
+        if os.getuid() == 0:
+            os.setuid(65534)
+        assert read_log(folder, SHA).payloads == (b"one",), "it can be read"
+        with pytest.raises(ArtifactError) as caught:
+            LogWriter.open(folder, SHA, "a test")
+        return str(caught.value)
+
+    assert "cannot be written (Permission denied), so its items stay as they are" in in_a_process(as_another)
 
 
 def test_a_writer_writes_into_the_folder_it_opened_even_when_another_takes_its_name(tmp_path):
