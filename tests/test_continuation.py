@@ -10,7 +10,7 @@ from cobrarec import pipeline
 from cobrarec.artifact import load_artifact, load_new_item_tools, open_live_catalog
 from cobrarec.artifact_manifest import read_manifest
 from cobrarec.cli import main
-from cobrarec.config import RunOptions
+from cobrarec.config import RunOptions, load_config
 from cobrarec.continuation import Origin, carried_model, continued_ids
 from cobrarec.errors import ConfigError, RunError
 from cobrarec.prepared import load_prepared
@@ -136,6 +136,17 @@ def test_what_the_weights_cannot_go_on_with_is_refused(origin, tmp_path):
         pipeline.fit(
             ITEMS, INTERACTIONS, tmp_path / "tested", small_config(), RunOptions(from_artifact=tmp_path / "all" / "artifact", test=True)
         )
+
+
+def test_no_test_is_read_that_the_artifact_may_have_learned(origin, tmp_path):
+    config = load_config(origin / "config.yaml")
+    by_time = config.model_copy(update={"data": config.data.model_copy(update={"split": "time:0.8"})})
+    times = INTERACTIONS.append_column("timestamp", pa.array(range(INTERACTIONS.num_rows)))
+    with pytest.raises(RunError, match="held out by split last-two, this run by time:0.8"):
+        pipeline.fit(ITEMS, times, tmp_path / "by-time", by_time, RunOptions(from_artifact=origin, test=True))
+    fewer = ITEMS.slice(1)
+    with pytest.raises(RunError, match="1 items of .* are gone"):
+        pipeline.fit(fewer, INTERACTIONS, tmp_path / "fewer", None, RunOptions(from_artifact=origin, test=True))
 
 
 def test_the_command_line_goes_on_with_the_settings_of_the_artifact(tmp_path, capsys):

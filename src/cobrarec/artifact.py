@@ -165,7 +165,13 @@ def _after(base: Recommender, folder: Path, changes: list[ItemChange], catalog_v
                 f"{folder} has the catalog versions {first} to {first + len(changes)}, not {catalog_version}; give one of these."
             )
         changes = changes[: catalog_version - first]
-    return apply_changes(base, changes, load_config(folder / "config.yaml").data) if changes else base
+    try:
+        return apply_changes(base, changes, load_config(folder / "config.yaml").data)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # a record whose bytes are as written, but not its meaning
+        what = " ".join(str(error).split())[:300]
+        raise ArtifactError(f"The changes in {folder / CHANGES} do not fit the artifact: {what}. Copy the artifact again.") from error
 
 
 def _load_base(folder: Path, device: str) -> Recommender:

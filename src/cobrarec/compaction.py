@@ -45,7 +45,8 @@ def compact(folder: Path | str, out: Path | str) -> Recommender:
 def _embeddings(folder: Path, live: Recommender) -> npt.NDArray[np.float32]:
     """Text embeddings of all rows, `[num_items, text_dim]`."""
     base = np.load(folder / "embeddings.npy", allow_pickle=False)
-    put = merged(load_changes(folder, live.info.artifact))[0]
+    first = int(read_manifest(folder)["model"].get("catalog_version", 0))
+    put = merged(load_changes(folder, live.info.artifact)[: live.info.catalog_version - first])[0]
     if put is None or put.encoded is None:
         return base
     grown = np.concatenate([base, np.zeros((live.catalog.num_items - len(base), base.shape[1]), base.dtype)])

@@ -62,8 +62,19 @@ class Origin:
                 )
         if prepared.catalog.id_type is not self.recommender.catalog.id_type:
             raise ConfigError(f"The item ids are of another type than those of {self.folder}; give ids of the same type.")
-        if tests and learned_from(self.folder) == LEARNED_ALL:
+        if not tests:
+            return
+        if learned_from(self.folder) == LEARNED_ALL:
             raise RunError(f"{self.folder} has learned from all interactions, the test among them; leave --test away.")
+        if prepared.split.name != self.recommender.info.split:
+            split = self.recommender.info.split
+            raise RunError(
+                f"{self.folder} held out by split {split}, this run by {prepared.split.name}; take the same one, or leave --test away."
+            )
+        gone = set(self.recommender.catalog.item_ids.tolist()) - set(prepared.catalog.item_ids.tolist())
+        if gone:
+            told = f"{len(gone):,} items of {self.folder} are gone, so that other interactions are their users' last, which it has learned"
+            raise RunError(f"{told}; keep them in the items table, or leave --test away.")
 
     def rows_in(self, prepared: Prepared) -> npt.NDArray[np.int64]:
         """`[num_items]`, the row that each item of the new catalog has here; -1 for new ones."""

@@ -63,3 +63,8 @@ def test_users_for_a_page_that_there_is_not_are_refused(monkeypatch):
         planned(monkeypatch, "--no-page --interactions t.parquet")
     with pytest.raises(MissingExtraError, match=r"pip install 'cobrarec\[ui\]'"):
         planned(monkeypatch, "--interactions t.parquet", has_gradio=False)
+
+
+def test_several_workers_and_a_gpu_do_not_go_together():
+    with pytest.raises(ConfigError, match="a GPU does not survive"):
+        parse(["serve", "--artifact", "A", "--workers", "2", "--device", "cuda"]).run(None)

@@ -223,3 +223,38 @@ def test_a_folder_that_cannot_be_written_is_refused_in_a_sentence(tmp_path, monk
     monkeypatch.setattr(type(tmp_path), "mkdir", denied)
     with pytest.raises(ArtifactError, match="cannot be written .Permission denied., so its items stay as they are"):
         LogWriter.open(tmp_path / "changes", SHA, "a test")
+
+
+def test_a_closed_writer_writes_nothing_more_and_can_be_closed_again(tmp_path):
+    writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
+    assert writer.is_of(tmp_path / "changes")
+    writer.close()
+    writer.close()
+    victim = os.open(tmp_path / "victim", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(MachineError, match="is closed; nothing was changed"):
+        writer.append(b"one")
+    os.close(victim)
+    assert (tmp_path / "victim").stat().st_size == 0
+    assert not writer.is_of(tmp_path / "changes")
+
+
+def test_a_writer_knows_whether_another_folder_has_its_name(tmp_path):
+    folder = written(tmp_path, b"one")
+    writer, _ = LogWriter.open(folder, SHA, "a test")
+    folder.rename(tmp_path / "away")
+    assert not writer.is_of(folder)
+    folder.mkdir()
+    assert not writer.is_of(folder)
+    assert writer.is_of(tmp_path / "away")
+    writer.close()
+
+
+def test_a_first_record_that_says_nothing_is_refused(tmp_path):
+    for payload in (b"no json", b"[1]", b"3"):
+        folder = tmp_path / payload.hex() / "changes"
+        folder.mkdir(parents=True)
+        (folder / "log").write_bytes(
+            change_log.HEADER.pack(change_log.MAGIC, len(payload), change_log._chained(b"\0" * 32, payload)) + payload
+        )
+        with pytest.raises(ArtifactError, match="first record cannot be read"):
+            read_log(folder, SHA)

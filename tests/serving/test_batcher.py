@@ -106,9 +106,12 @@ def test_who_goes_away_is_not_worked_for():
         batcher, tasks = await held(doubling, 100, 100, Asked(1), Asked(2))
         tasks[1].cancel()
         await asyncio.sleep(0)
+        more = batcher.ask(Asked(7))
+        assert batcher.num_waiting == 2, "who has left takes no room"
         doubling.go.set()
         assert await tasks[2] == 4
-        assert doubling.batches == [[0], [2]]
+        assert await more == 14
+        assert doubling.batches == [[0], [2, 7]]
         batcher.close()
 
     asyncio.run(main())

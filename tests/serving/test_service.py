@@ -8,7 +8,7 @@ from cobrarec import pipeline
 from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.compaction import compact
 from cobrarec.config import RunOptions
-from cobrarec.errors import ArtifactError
+from cobrarec.errors import ArtifactError, MachineError
 from cobrarec.serving.service import ReadOnly, Service
 from cobrarec.serving.settings import ServerSettings
 from small_run import small_world
@@ -90,6 +90,27 @@ def test_another_artifact_in_the_same_place_is_taken_up(service, folder, tmp_pat
     assert service.put(pa.table({"item_id": ["newer"], "title": ["x"]})).catalog_version == 2
     writer = open_live_catalog(tmp_path / "old", "a test")
     writer.close()
+
+
+def test_a_copy_in_the_place_of_the_served_artifact_is_taken_up_and_written_to(service, folder, tmp_path):
+    folder.rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", folder)
+    writer = open_live_catalog(folder, "cobrarec items add")
+    writer.put(NEW)
+    writer.close()
+    reloaded = service.reload()
+    assert (reloaded.is_new, reloaded.catalog_version) == (True, 1)
+    assert service.remove("new").catalog_version == 2
+    assert load_artifact(folder).info.catalog_version == 2
+    assert load_artifact(tmp_path / "old").info.catalog_version == 0
+
+
+def test_a_reload_mends_a_log_that_could_not_be_written(service):
+    service._live._log._is_broken = True
+    with pytest.raises(MachineError, match="open the artifact again"):
+        service.put(NEW)
+    assert not service.reload().is_new
+    assert service.put(NEW).catalog_version == 1
 
 
 @pytest.mark.parametrize("breaks", ["model.safetensors", "manifest.json", None])

@@ -24,6 +24,8 @@ def serve_command(command: "Serve", screen: "Screen") -> None:
     for name in ("workers", "time_limit", "max_waiting"):
         if getattr(command, name) <= 0:
             raise ConfigError(f"--{name.replace('_', '-')} is {getattr(command, name)}, expected more than 0.")
+    if command.workers > 1 and command.device != "cpu":
+        raise ConfigError("Several workers are forked from one process, which a GPU does not survive; give --workers 1 or --device cpu.")
     settings = ServerSettings(
         token=read_token(command.token_file),
         read_only=command.read_only,

@@ -82,7 +82,7 @@ class LogWriter:
 
     def __init__(self, folder: Path, lock: int, file: int, end: Position) -> None:
         self.folder, self.end = folder, end
-        self._lock, self._file, self._is_broken = lock, file, False
+        self._lock, self._file, self._is_broken, self.is_closed = lock, file, False, False
         self._place = os.open(folder, os.O_RDONLY)
 
     @classmethod
@@ -103,21 +103,25 @@ class LogWriter:
             lock = _take_lock(folder, name)
         except OSError as error:
             raise _cannot_write(folder, error) from error
+        writer = None
         try:
             contents = read_log(folder, artifact)
             file = os.open(folder / "log", os.O_RDWR | os.O_CREAT, 0o644)
-            os.ftruncate(file, contents.end.num_bytes)
             writer = cls(folder, lock, file, contents.end)
+            os.ftruncate(file, contents.end.num_bytes)
+            os.fsync(writer._place)  # the name of the log is on disk before what is in it
             if not contents.end.num_records:
                 writer.append(json.dumps({"format": FORMAT, "artifact": artifact}).encode())
             else:
                 writer._write_head()
             _sync_folder(folder.parent)
-        except OSError as error:
-            os.close(lock)
-            raise _cannot_write(folder, error) from error
-        except BaseException:
-            os.close(lock)
+        except BaseException as error:
+            if writer is None:
+                os.close(lock)
+            else:
+                writer.close()
+            if isinstance(error, OSError):
+                raise _cannot_write(folder, error) from error
             raise
         return writer, contents
 
@@ -128,6 +132,8 @@ class LogWriter:
             MachineError: the disk is full, or an earlier failure left unknown what is on it.
             ArtifactError: the folder cannot be written.
         """
+        if self.is_closed:
+            raise MachineError(f"{self.folder} is closed; nothing was changed. Open the artifact again.")
         if self._is_broken:
             raise MachineError(f"{self.folder}: an earlier write failed; open the artifact again before changing more items.")
         digest = _chained(self.end.digest, payload)
@@ -143,9 +149,18 @@ class LogWriter:
             self._write_head()
 
     def close(self) -> None:
-        """Let go of the lock."""
-        for held in (self._file, self._lock, self._place):
-            os.close(held)
+        """Let go of the lock; nothing can be appended any more."""
+        if not self.is_closed:
+            self.is_closed = True
+            for held in (self._file, self._lock, self._place):
+                os.close(held)
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether this is the open and working writer of what lies in `folder` now."""
+        if self.is_closed or self._is_broken or not folder.exists():
+            return False
+        own, there = os.fstat(self._place), folder.stat()
+        return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
 
     def _cut_back(self) -> bool:
         try:
@@ -209,7 +224,7 @@ def _read_head(folder: Path) -> Position:
         return Position(int(head["bytes"]), int(head["records"]), bytes.fromhex(head["sha256"]))
     except FileNotFoundError:
         return Position()
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(folder, "head.json cannot be read") from None
 
 
@@ -229,7 +244,10 @@ def _frames(data: bytes) -> tuple[list[tuple[bytes, Position]], Position]:
 
 
 def _check_first(folder: Path, payload: bytes, artifact: str) -> None:
-    first = json.loads(payload)
+    try:
+        first = dict(json.loads(payload))
+    except (ValueError, TypeError):
+        raise _damaged(folder, "its first record cannot be read") from None
     if first.get("format") != FORMAT:
         raise _damaged(folder, f"the log has format {first.get('format')}, this cobrarec reads {FORMAT}")
     if first.get("artifact") != artifact:

@@ -8,6 +8,7 @@ is in no list but still counts in histories.
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,13 @@ class LiveCatalog:
         self._tools.embedder.encode(["a first text"])
 
     def close(self) -> None:
-        """Let go of the log; the recommender stays usable."""
-        self._log.close()
+        """Let go of the log, once a change that is under way is made; the recommender stays usable."""
+        with self._writing:
+            self._log.close()
+
+    def is_of(self, changes: Path) -> bool:
+        """Whether this writes what lies in the folder `changes` of an artifact now, and can."""
+        return self._log.is_of(changes)
 
     def _make(self, change: ItemChange) -> None:
         """Make the change in memory beside what is there, write it, and only then show it."""

@@ -29,6 +29,7 @@ from cobrarec.serving.service import NotInCatalogError, ReadOnly, Service
 
 logger = logging.getLogger("cobrarec.serving")
 T = TypeVar("T")
+REFUSED = "What lies in the artifact's place is refused, and what was served goes on. The server's log says why."
 DESCRIPTION = """Raw histories in, ranked item ids out: COBRA generates an item's semantic ID, then its dense vector.
 
 Lists hold k distinct items wherever k are left. New items can be recommended, and stand in histories, from the next request on."""
@@ -194,17 +195,17 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(CobraRecError)
     async def _(request: Request, error: CobraRecError) -> Response:
-        message = str(error).replace(str(service_of(request).folder), "the artifact")
+        message = str(error)
         if isinstance(error, Full):
             return answer(request, 503, "busy", message, retry=True)
         if isinstance(error, ReadOnly):
             return answer(request, 409, "read_only", message)
         if isinstance(error, MachineError):
             logger.error("%s: %s", request.state.request_id, error)
-            return answer(request, 507, "machine", message)
+            return answer(request, 507, "machine", "The disk is full or failed; nothing was changed. The server's log has the rest.")
         if isinstance(error, ArtifactError):
             logger.error("%s: %s", request.state.request_id, error)
-            return answer(request, 409, "artifact_refused", message)
+            return answer(request, 409, "artifact_refused", REFUSED)
         if isinstance(error, NotInCatalogError):
             return answer(request, 404, "not_found", message)
         if isinstance(error, UserError):

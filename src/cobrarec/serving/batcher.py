@@ -77,6 +77,10 @@ class Batcher(Generic[A, R]):
         loop = asyncio.get_running_loop()
         place: _Place[A, R] = _Place(asked, loop, loop.create_future())
         with self._changed:
+            left = [one for one in self._places if one.answer.done()]
+            if left:
+                self._places = deque(one for one in self._places if not one.answer.done())
+                self._num_waiting -= sum(one.asked.size for one in left)
             if self._is_closed or (self._num_waiting and self._num_waiting + asked.size > self._max_waiting):
                 raise Full("Too many requests wait; ask again in a second.")
             self._places.append(place)

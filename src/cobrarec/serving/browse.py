@@ -14,12 +14,14 @@ from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
 
 SHOWN = 20
+MAX_WORDS = 10
+"""Words of a search that are read."""
 
 
 def search_items(recommender: Recommender, query: str, limit: int) -> tuple[int, list[dict[str, Any]]]:
     """How many listed items hold all words of `query` in their text or id, and the first of them: titles first, then the popular ones."""
     catalog = recommender.catalog
-    words = query.encode("utf-8", "replace").decode().casefold().split()  # half a surrogate pair is in no text
+    words = query.encode("utf-8", "replace").decode().lower().split()[:MAX_WORDS]  # half a surrogate pair is in no text
     if not words:
         raise DataError("The search has no words; give some, such as `rose water`.")
     texts, titles = pa.array(catalog.texts, pa.large_string()), pa.array(catalog.titles, pa.large_string())

@@ -21,6 +21,8 @@ logger = logging.getLogger("cobrarec.serving")
 GUARDED_PATHS = ("/reload", "/metrics")
 """Paths that need the token whatever the method."""
 GUARDED_METHODS = ("PUT", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+"""What the metrics tell apart; a caller can make up others without end."""
 FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NOSNIFF, _NO_STORE = (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
@@ -94,7 +96,8 @@ class Gate:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", "other")
             sizes = scope["state"].get("sizes", "")
-            self._meters.request(route, scope["method"], status, seconds)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self._meters.request(route, method, status, seconds)
             logger.info("%s %s %s %d %.1f ms %s", request_id, scope["method"], route, status, 1000 * seconds, sizes)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str, list[tuple[bytes, bytes]]] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cobrarec.data.interactions import Histories
-from cobrarec.errors import UserError
+from cobrarec.errors import DataError, UserError
 from cobrarec.retrieval.recommendations import Recommendation
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.retrieval.request_checks import Filters
@@ -26,15 +26,18 @@ class AskedLists:
         request = self.request
         filters = None
         if request.where is not None or request.allow is not None or request.exclude is not None:
-            filters = json.dumps([request.allow, request.exclude, request.where], sort_keys=True)
+            try:
+                filters = json.dumps([request.allow, request.exclude, request.where], sort_keys=True)
+            except RecursionError:
+                raise DataError("`where` is nested too deep; give values, lists of values or ranges.") from None
         settings = (request.num_beams, request.tau, request.psi)
         is_timed = request.timestamps is not None
         object.__setattr__(self, "key", (request.k, settings, filters, request.unknown, request.explain, is_timed))
 
     @property
     def size(self) -> int:
-        """Histories asked for."""
-        return len(self.request.histories)
+        """What is asked for, see `RecommendRequest.work`."""
+        return self.request.work
 
 
 def answer_lists(recommender: Recommender, asked: Sequence[AskedLists]) -> list[bytes | Exception]:

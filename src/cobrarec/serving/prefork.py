@@ -16,7 +16,7 @@ from dataclasses import replace
 from types import FrameType
 
 from cobrarec.artifact import catalog_hash, load_artifact
-from cobrarec.errors import CobraRecError, MachineError
+from cobrarec.errors import MachineError
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.serving.worker import GRACE, WorkerPlan, work
 from cobrarec.training.job import torch_threads
@@ -24,6 +24,8 @@ from cobrarec.training.job import torch_threads
 logger = logging.getLogger("cobrarec.serving")
 LOOK_EVERY = 0.5
 """Seconds between looks after the workers."""
+RESTART_PAUSE = 2.0
+"""Seconds between starts of workers in the place of those that died."""
 READY_WITHIN = 120.0
 """Seconds that a new worker may take to answer."""
 STOPPED = (signal.SIGTERM, signal.SIGINT)
@@ -39,6 +41,7 @@ class Supervisor:
         self._asked = threading.Event()
         self._workers: set[int] = set()
         self._leaving: set[int] = set()
+        self._not_before = 0.0
         self._recommender, self._hash = self._load()
 
     def run(self) -> None:
@@ -75,12 +78,17 @@ class Supervisor:
 
     def _started(self) -> set[int]:
         """New workers that answer; raises MachineError, having stopped them all, where one of them does not."""
-        begun = [self._fork() for _ in range(self._num_workers)]
-        until = time.monotonic() + READY_WITHIN
-        failed = [worker for worker, ready in begun if not _answers(ready, until)]
-        if failed:
+        begun: list[tuple[int, int]] = []
+        try:
+            for _ in range(self._num_workers):
+                begun.append(self._fork())
+            until = time.monotonic() + READY_WITHIN
+            failed = [worker for worker, ready in begun if not _answers(ready, until)]
+            if failed:
+                raise MachineError(f"{len(failed)} of {len(begun)} workers did not start; the log says why.")
+        except BaseException:
             self._stop({worker for worker, _ in begun})
-            raise MachineError(f"{len(failed)} of {len(begun)} workers did not start; the log says why.")
+            raise
         return {worker for worker, _ in begun}
 
     def _fork(self) -> tuple[int, int]:
@@ -121,13 +129,13 @@ class Supervisor:
             self._recommender, self._hash = self._load()
             try:
                 started = self._started()
-            except MachineError:
+            except BaseException:
                 self._recommender, self._hash = old
                 raise
             logger.info("reloaded: artifact %s", self._hash[:12])
             self._workers, leaving = started, self._workers
             self._stop(leaving)
-        except (CobraRecError, OSError) as error:
+        except Exception as error:  # nothing that is wrong with the new one may stop the old one
             logger.error("reload refused, the old artifact stays: %s", error)
 
     def _replace_dead(self) -> None:
@@ -135,10 +143,18 @@ class Supervisor:
             self._leaving.discard(worker)
             if worker in self._workers:
                 self._workers.discard(worker)
-                logger.error("worker %d ended; starting another one", worker)
+                logger.error("worker %d ended; another one takes its place", worker)
+        missing = self._num_workers - len(self._workers)
+        if missing <= 0 or time.monotonic() < self._not_before:
+            return
+        self._not_before = time.monotonic() + RESTART_PAUSE
+        try:
+            for _ in range(missing):
                 fresh, ready = self._fork()
                 os.close(ready)  # nothing waits for it
                 self._workers.add(fresh)
+        except OSError as error:
+            logger.error("no worker could be started: %s", error)
 
     def _stop(self, workers: set[int]) -> None:
         """Tell workers to finish what they hold and end."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 Id = StrictInt | StrictStr
 """An item id as the items table has it: an integer or a string."""
@@ -34,14 +34,27 @@ class RecommendRequest(_Request):
         None, max_length=MAX_HISTORIES, description="When each item was taken, in seconds since 1970; without them times are unknown."
     )
     k: StrictInt = Field(10, ge=1, le=MAX_K, description="Items per list.")
-    exclude: list[Id] | None = Field(None, description="Items that no list may hold.")
-    allow: list[Id] | None = Field(None, description="The only items that lists may hold.")
+    exclude: list[Id] | None = Field(None, max_length=MAX_HISTORY, description="Items that no list may hold.")
+    allow: list[Id] | None = Field(None, max_length=MAX_HISTORY, description="The only items that lists may hold.")
     where: dict[str, Any] | None = Field(None, description="Conditions on columns of the items: equal, any of a list, or a range.")
     num_beams: StrictInt | None = Field(None, ge=1, le=MAX_BEAMS, description="Semantic IDs kept by beam search.")
     tau: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False, description="Weight of the beam score in BeamFusion.")
     psi: float | None = Field(None, ge=0, le=1000, allow_inf_nan=False, description="Weight of the similarity in BeamFusion.")
     unknown: Literal["skip", "error"] = Field("skip", description="Ids that the catalog lacks: left out and told, or refused.")
     explain: StrictBool = Field(False, description="Add `why` to each item.")
+
+    @property
+    def work(self) -> int:
+        """What the lists cost, in histories with lists of up to 100 items from up to 100 semantic IDs."""
+        return len(self.histories) * -(-max(self.k, self.num_beams or 0) // 100)
+
+    @model_validator(mode="after")
+    def _within_reason(self) -> "RecommendRequest":
+        if self.work > MAX_HISTORIES:
+            raise ValueError(
+                f"so many histories with so long lists or so many beams are too much at once; at most {MAX_HISTORIES} x 100 together"
+            )
+        return self
 
     model_config = ConfigDict(
         extra="forbid",

@@ -19,7 +19,7 @@ def read_token(token_file: Path | None) -> str | None:
         ConfigError: the file cannot be read or is empty.
     """
     if token_file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
     try:
         token = token_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,6 @@ from cobrarec import __version__
 from cobrarec.artifact import catalog_version_of, load_artifact, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
 from cobrarec.errors import CobraRecError, DataError
-from cobrarec.retrieval.change_log import holder_of
 from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
@@ -78,6 +77,7 @@ class Service:
             self._recommender, self._live, self.read_only_reason = self._open()
         else:
             _warm_up(loaded)
+            self._manifest = read_manifest(self.folder)
             self._recommender, self.read_only_reason = loaded, ONLY_READS
         self.batcher: Batcher[AskedLists | Errand, Any] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
@@ -125,12 +125,14 @@ class Service:
         with self._replacing:
             before = self.recommender.info
             artifact = str(verify_files(self.folder)["sha256"])
-            if self._live is not None and artifact == before.artifact and holder_of(self.folder / CHANGES):
+            if self._live is not None and artifact == before.artifact and self._live.is_of(self.folder / CHANGES):
                 return Reloaded(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
             if self._ask_reload is not None:
                 version = catalog_version_of(self.folder)
                 self._ask_reload()
                 return Reloaded(artifact, version, (artifact, version) != (before.artifact, before.catalog_version))
+            if self._live is not None and artifact == before.artifact:
+                self._live.close()  # it writes elsewhere, or cannot write any more; its lists stay until the new ones are there
             recommender, live, reason = self._open()
             old, self._recommender, self._live, self.read_only_reason = self._live, recommender, live, reason
             if old is not None:
@@ -143,14 +145,13 @@ class Service:
     def close(self) -> None:
         """Answer what waits, then let go of the artifact."""
         self.batcher.close()
-        if self._live is not None:
-            self._live.close()
+        with self._replacing:
+            if self._live is not None:
+                self._live.close()
 
     def card(self) -> dict[str, Any]:
         """What is served, in words and numbers."""
         recommender = self.recommender
-        manifest = read_manifest(self.folder)
-        is_same = manifest["sha256"] == recommender.info.artifact
         id_type: Literal["integer", "string"] = "integer" if recommender.catalog.id_type is int else "string"
         limits = {name: getattr(self.settings, name) for name in ("max_body_bytes", "max_waiting", "time_limit")}
         limits |= {"max_histories": MAX_HISTORIES, "max_history": MAX_HISTORY, "max_k": MAX_K, "max_beams": MAX_BEAMS}
@@ -158,13 +159,13 @@ class Service:
             "version": __version__,
             "artifact": recommender.info.artifact,
             "catalog_version": recommender.info.catalog_version,
-            "ranker": manifest["ranker"],
+            "ranker": self._manifest["ranker"],
             "split": recommender.info.split,
             "num_items": int(recommender.catalog.is_listed.sum()),
             "columns": recommender.catalog.table.schema.names,
             "id_type": id_type,
             "score": recommender.score_formula,
-            "model": manifest["model"] if is_same else {},
+            "model": self._manifest["model"],
             "settings": recommender.config.model_dump(mode="json"),
             "limits": limits,
             "read_only": self.read_only_reason,
@@ -172,7 +173,8 @@ class Service:
 
     def _open(self) -> tuple[Recommender, LiveCatalog | None, str | None]:
         """The recommender, its writer, and why there is none."""
-        ranker = read_manifest(self.folder)["ranker"]
+        manifest = read_manifest(self.folder)
+        ranker = manifest["ranker"]
         reason = None
         if self.settings.read_only:
             reason = ONLY_READS
@@ -183,10 +185,12 @@ class Service:
         if reason is not None:
             recommender = load_artifact(self.folder, self._device)
             _warm_up(recommender)
+            self._manifest = manifest
             return recommender, None, reason
         live = open_live_catalog(self.folder, WRITER, self._device)
         live.warm_up()
         _warm_up(live.recommender)
+        self._manifest = manifest
         return live.recommender, live, None
 
     def _writable(self) -> LiveCatalog:

@@ -1,6 +1,6 @@
 """What a server allows and how it behaves; none of it changes a list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cobrarec.errors import ConfigError
 
@@ -12,7 +12,7 @@ TOKEN_VARIABLE = "COBRAREC_TOKEN"
 class ServerSettings:
     """Limits of a server. Requests beyond them are refused in one sentence, none is cut silently."""
 
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     """Bearer token that guards writes, reload and metrics; None leaves them open, on loopback alone."""
     read_only: bool = False
     """Refuse changes of items."""
