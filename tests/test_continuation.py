@@ -141,9 +141,8 @@ def test_what_the_weights_cannot_go_on_with_is_refused(origin, tmp_path):
 def test_no_test_is_read_that_the_artifact_may_have_learned(origin, tmp_path):
     config = load_config(origin / "config.yaml")
     by_time = config.model_copy(update={"data": config.data.model_copy(update={"split": "time:0.8"})})
-    times = INTERACTIONS.append_column("timestamp", pa.array(range(INTERACTIONS.num_rows)))
     with pytest.raises(RunError, match="held out by split last-two, this run by time:0.8"):
-        pipeline.fit(ITEMS, times, tmp_path / "by-time", by_time, RunOptions(from_artifact=origin, test=True))
+        pipeline.fit(ITEMS, INTERACTIONS, tmp_path / "by-time", by_time, RunOptions(from_artifact=origin, test=True))
     fewer = ITEMS.slice(1)
     with pytest.raises(RunError, match="1 items of .* are gone"):
         pipeline.fit(fewer, INTERACTIONS, tmp_path / "fewer", None, RunOptions(from_artifact=origin, test=True))
