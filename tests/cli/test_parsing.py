@@ -7,7 +7,21 @@ from cobrarec.errors import ConfigError
 
 
 def test_every_command_of_the_documentation_is_there():
-    names = ["fit", "prepare", "semantic-ids", "train", "evaluate", "recommend", "items", "data", "report", "verify", "demo", "experiment"]
+    names = [
+        "fit",
+        "prepare",
+        "semantic-ids",
+        "train",
+        "evaluate",
+        "recommend",
+        "items",
+        "serve",
+        "data",
+        "report",
+        "verify",
+        "demo",
+        "experiment",
+    ]
     assert [kind.name for kind in COMMANDS] == names
 
 
