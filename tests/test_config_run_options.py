@@ -1,12 +1,12 @@
 import pytest
-from pydantic import ValidationError
 
 from cobrarec.config import RunOptions
+from cobrarec.errors import ConfigError
 
 
 @pytest.mark.parametrize("fields", [{"seed": -1}, {"time_limit": 0}, {"num_threads": 0}, {"device": "tpu"}, {"epochs": 3}])
 def test_options_out_of_range_and_unknown_ones_are_refused(fields):
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigError):
         RunOptions(**fields)
 
 
