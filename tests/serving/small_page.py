@@ -18,8 +18,8 @@ from cobrarec import pipeline
 from cobrarec.config import RunOptions
 from cobrarec.serving.page.desk import Desk
 from cobrarec.serving.page.known_users import KnownUsers
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import ServerSettings
 from small_run import small_config, small_world
 
 

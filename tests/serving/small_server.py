@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 from cobrarec import pipeline
 from cobrarec.config import RunOptions
 from cobrarec.serving.app import create_app
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import ServerSettings
 from small_run import small_config, small_world
 
 TOKEN = "0123456789abcdef-token"

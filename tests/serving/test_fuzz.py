@@ -13,8 +13,8 @@ from small_server import artifact_in, item_ids
 
 from cobrarec.serving.app import create_app
 from cobrarec.serving.schemas import ProblemAnswer
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import ServerSettings
 
 STRANGE: list[Any] = [
     None,

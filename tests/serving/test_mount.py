@@ -6,8 +6,8 @@ from small_server import artifact_in
 from starlette.testclient import TestClient
 
 from cobrarec.serving.app import create_app
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import ServerSettings
 
 pytest.importorskip("gradio", reason="the page needs gradio")
 

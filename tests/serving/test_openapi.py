@@ -7,8 +7,8 @@ from schemathesis.checks import positive_data_acceptance
 from small_server import artifact_in, fitted_run
 
 from cobrarec.serving.app import create_app
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import ServerSettings
 
 # What a catalog can take, its columns and the type of its ids, is beyond what the schema says: such requests are refused in words.
 LEFT_OUT = [positive_data_acceptance]

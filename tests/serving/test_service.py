@@ -9,8 +9,8 @@ from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.compaction import compact
 from cobrarec.config import RunOptions
 from cobrarec.errors import ArtifactError, MachineError
+from cobrarec.serving.server_settings import ServerSettings
 from cobrarec.serving.service import ReadOnly, Service
-from cobrarec.serving.settings import ServerSettings
 from small_run import small_world
 
 NEW = pa.table({"item_id": ["new"], "title": ["a new thing"]})

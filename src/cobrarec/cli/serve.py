@@ -18,7 +18,7 @@ def serve_command(command: "Serve", screen: "Screen") -> None:
     if missing:
         raise MissingExtraError(f"`cobrarec serve` needs {missing[0]}, which is not installed: pip install 'cobrarec[serve]'")
     from cobrarec.serving.server import read_token, serve
-    from cobrarec.serving.settings import ServerSettings
+    from cobrarec.serving.server_settings import ServerSettings
     from cobrarec.serving.worker import Address, WorkerPlan
 
     for name in ("workers", "time_limit", "max_waiting"):

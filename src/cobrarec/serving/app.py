@@ -19,11 +19,11 @@ from cobrarec.data.catalog import ItemId
 from cobrarec.errors import ArtifactError, CobraRecError, MachineError, UserError
 from cobrarec.retrieval.live_catalog import Outcome
 from cobrarec.serving import schemas
+from cobrarec.serving.asked_lists import AskedLists
 from cobrarec.serving.batcher import Full
 from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.item_tables import items_table
-from cobrarec.serving.lists import AskedLists
 from cobrarec.serving.meters import Meters
 from cobrarec.serving.service import NotInCatalogError, ReadOnly, Service
 

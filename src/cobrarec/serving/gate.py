@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from cobrarec.serving.meters import Meters
-from cobrarec.serving.settings import LOOPBACK, ServerSettings
+from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

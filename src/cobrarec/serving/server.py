@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cobrarec.errors import ConfigError
 from cobrarec.serving.prefork import Supervisor
-from cobrarec.serving.settings import TOKEN_VARIABLE, check_address
+from cobrarec.serving.server_settings import TOKEN_VARIABLE, check_address
 from cobrarec.serving.worker import WorkerPlan, listen, work
 
 

@@ -14,12 +14,12 @@ from cobrarec.errors import CobraRecError, DataError
 from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
+from cobrarec.serving.asked_lists import AskedLists, answer_lists
 from cobrarec.serving.batcher import Batcher
 from cobrarec.serving.browse import IdBrowser
 from cobrarec.serving.errand import Errand
-from cobrarec.serving.lists import AskedLists, answer_lists
 from cobrarec.serving.schemas import MAX_BEAMS, MAX_HISTORIES, MAX_HISTORY, MAX_K
-from cobrarec.serving.settings import ServerSettings
+from cobrarec.serving.server_settings import ServerSettings
 
 logger = logging.getLogger("cobrarec.serving")
 

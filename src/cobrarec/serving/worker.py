@@ -14,8 +14,8 @@ import uvicorn
 from cobrarec.errors import CobraRecError, ConfigError
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.serving.app import create_app
+from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
 from cobrarec.serving.service import Service
-from cobrarec.serving.settings import LOOPBACK, ServerSettings
 from cobrarec.training.job import torch_threads
 
 logger = logging.getLogger("cobrarec.serving")

@@ -6,7 +6,7 @@ from small_server import fitted_run, item_ids
 
 from cobrarec.artifact import load_artifact
 from cobrarec.errors import ConfigError, DataError
-from cobrarec.serving.lists import AskedLists, answer_lists, joined
+from cobrarec.serving.asked_lists import AskedLists, answer_lists, joined
 from cobrarec.serving.schemas import RecommendAnswer, RecommendRequest
 
 

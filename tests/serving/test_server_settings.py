@@ -1,7 +1,7 @@
 import pytest
 
 from cobrarec.errors import ConfigError
-from cobrarec.serving.settings import ServerSettings, check_address
+from cobrarec.serving.server_settings import ServerSettings, check_address
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
