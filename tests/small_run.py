@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from cobrarec.config import Config, parse_config
@@ -25,6 +26,12 @@ def small_config(**sections: dict[str, Any]) -> Config:
 
 def small_world(num_users: int = 60, num_items: int = 48, seed: int = 0) -> tuple[pa.Table, pa.Table]:
     return predictable_world(num_users=num_users, num_items=num_items, seed=seed)
+
+
+def with_short_ids(table: pa.Table) -> pa.Table:
+    """The table with ids such as B001, as the documents have them."""
+    place = table.schema.names.index("item_id")
+    return table.set_column(place, "item_id", pc.replace_substring(table["item_id"], "item-000", "B"))
 
 
 def artifact_contents(run: Path, name: str = "artifact") -> dict[str, bytes]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from cobrarec.cli import main
@@ -28,6 +26,7 @@ from cobrarec.experiments.definition import load_definition, packaged_definition
 from cobrarec.experiments.records import Results, settings_on_validation
 from cobrarec.experiments.summaries import unpublished
 from small_experiment import record
+from small_run import with_short_ids
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,12 +41,6 @@ def runnable(page: Path) -> list[tuple[str, str]]:
 
 
 RUNNABLE = [name for name, page in zip(NAMES, PAGES, strict=True) if runnable(page)]
-
-
-def with_short_ids(table: pa.Table) -> pa.Table:
-    """The table with ids such as B001, as the documents have them."""
-    place = table.schema.names.index("item_id")
-    return table.set_column(place, "item_id", pc.replace_substring(table["item_id"], "item-000", "B"))
 
 
 def anchors(page: Path) -> set[str]:

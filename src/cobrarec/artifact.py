@@ -165,6 +165,8 @@ def _after(base: Recommender, folder: Path, changes: list[ItemChange], catalog_v
                 f"{folder} has the catalog versions {first} to {first + len(changes)}, not {catalog_version}; give one of these."
             )
         changes = changes[: catalog_version - first]
+    if not changes:
+        return base
     try:
         return apply_changes(base, changes, load_config(folder / "config.yaml").data)
     except (UserError, MemoryError):
@@ -236,10 +238,8 @@ def _load_model(folder: Path, config: Config, semantic_ids: SemanticIds) -> Cobr
     if (folder / "item_tokens.npy").exists():
         tokenizer = ItemTokenizer.load(folder / "item_tokenizer.json", config.model.item.text_encoder)
         tokens = TokenTable(np.load(folder / "item_tokens.npy", allow_pickle=False), tokenizer.vocabulary_size)
-    embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
-    model = build_model(config.model, semantic_ids, embeddings, tokens)
+    model = build_model(config.model, semantic_ids, np.load(folder / "embeddings.npy", allow_pickle=False), tokens)
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    model.item_encoder.read_catalog(embeddings)
     return model
 
 

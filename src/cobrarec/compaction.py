@@ -10,9 +10,8 @@ from cobrarec.artifact import load_artifact, load_changes, load_new_item_tools, 
 from cobrarec.artifact_manifest import read_manifest
 from cobrarec.config import load_config
 from cobrarec.errors import RunError
-from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
-from cobrarec.model.cold_start import trained_values
+from cobrarec.model.cold_start import trained_values, with_catalog
 from cobrarec.retrieval.live_catalog import merged
 from cobrarec.retrieval.new_items import NewItemTools
 from cobrarec.retrieval.recommender import Recommender
@@ -54,18 +53,11 @@ def _embeddings(folder: Path, live: Recommender) -> npt.NDArray[np.float32]:
     return grown
 
 
-@torch.no_grad()
 def _grown_model(live: Recommender, tools: NewItemTools, embeddings: npt.NDArray[np.float32]) -> Cobra:
     """The same weights in a model of all rows; new rows have in their place what the regression of the cold start gives."""
-    model, num_old = live.model, live.model.item_encoder.num_items
-    tokens = None if tools.tokenizer is None else tools.tokenizer.table(live.catalog.texts)
-    grown = build_model(model.config, live.semantic_ids, embeddings, tokens)
-    own = {name: value for name, value in model.state_dict().items() if name in grown.state_dict()}
-    values = torch.cat([trained_values(model), torch.from_numpy(tools.cold_start.regression.predict(embeddings[num_old:]))])
-    own |= {"dense_bias": values[:, 0], "direct_bias": values[:, 1]}
-    if model.item_encoder.id_embedding is not None:
-        own["item_encoder.id_embedding.weight"] = values[:, 2:]
-    grown.load_state_dict({name: value for name, value in own.items() if not name.startswith("centroids.")}, strict=False)
-    grown.item_encoder.read_catalog(embeddings)
+    num_old = live.model.item_encoder.num_items
+    predicted = torch.from_numpy(tools.cold_start.regression.predict(embeddings[num_old:]))
+    values = torch.cat([trained_values(live.model), predicted])
+    grown = with_catalog(live.model, live.semantic_ids, embeddings, tools.tokens(live.catalog.texts), values)
     grown.refresh_evidence(live.items)
     return grown.eval()

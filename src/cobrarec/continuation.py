@@ -16,9 +16,8 @@ from cobrarec.artifact import load_artifact, load_new_item_tools
 from cobrarec.artifact_manifest import LEARNED_ALL, learned_from, read_manifest, write_text
 from cobrarec.config import Config, RunOptions, load_config
 from cobrarec.errors import ConfigError, RunError
-from cobrarec.model.build import build_model
 from cobrarec.model.cobra import Cobra
-from cobrarec.model.cold_start import trained_values
+from cobrarec.model.cold_start import trained_values, with_catalog
 from cobrarec.prepared import Prepared
 from cobrarec.progress import Progress
 from cobrarec.retrieval.new_items import NewItemTools
@@ -78,7 +77,7 @@ class Origin:
 
     def rows_in(self, prepared: Prepared) -> npt.NDArray[np.int64]:
         """`[num_items]`, the row that each item of the new catalog has here; -1 for new ones."""
-        return np.array([self.recommender.catalog.find(item) for item in prepared.catalog.item_ids.tolist()], np.int64)
+        return self.recommender.catalog.rows_of_column(prepared.catalog.table.column("item_id"), "new items table").astype(np.int64)
 
 
 def continued_ids(prepared: Prepared, origin: Origin, progress: Progress) -> Identified:
@@ -124,23 +123,14 @@ def continued_training(whole: Prepared, identified: Identified, origin: Origin, 
     return Trained(chosen, cold_start, origin.tools.tokenizer, int(read_manifest(origin.folder)["model"]["epochs"]))
 
 
-@torch.no_grad()
 def carried_model(whole: Prepared, identified: Identified, origin: Origin) -> Cobra:
     """The artifact's weights in a model of the new catalog; items without trained values get those of the cold start's regression."""
     old, tools = origin.recommender.model, origin.tools
-    tokens = None if tools.tokenizer is None else tools.tokenizer.table(whole.catalog.texts)
-    model = build_model(whole.config.model, identified.semantic_ids, identified.embeddings, tokens, whole.seed)
     values = torch.from_numpy(tools.cold_start.regression.predict(identified.embeddings))
     rows = origin.rows_in(whole)
     is_trained = (rows >= 0) & (origin.recommender.info.popularity[rows] > 0)
     values[torch.from_numpy(is_trained)] = trained_values(old)[torch.from_numpy(rows[is_trained])]
-    state = {name: value for name, value in old.state_dict().items() if not name.startswith("centroids.")}
-    state |= {"dense_bias": values[:, 0], "direct_bias": values[:, 1]}
-    if old.item_encoder.id_embedding is not None:
-        state["item_encoder.id_embedding.weight"] = values[:, 2:]
-    known = model.state_dict()
-    model.load_state_dict({name: value for name, value in state.items() if name in known}, strict=False)
-    model.item_encoder.read_catalog(identified.embeddings)
+    model = with_catalog(old, identified.semantic_ids, identified.embeddings, tools.tokens(whole.catalog.texts), values)
     model.limit_times(whole.split.train)
     model.refresh_evidence()
     return model

@@ -6,24 +6,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from small_server import over_loopback
 
 from cobrarec import pipeline
 from cobrarec.data.sources import predictable_world
-from small_run import small_config
+from small_run import small_config, with_short_ids
 
 PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
 BLOCK = re.compile(r"<!-- runs against a server -->\n```(\w+)\n(.*?)```", re.DOTALL)
 HERE = "http://127.0.0.1:8000"
-
-
-def with_short_ids(table: pa.Table) -> pa.Table:
-    """The table with ids such as B001, as the documents have them."""
-    place = table.schema.names.index("item_id")
-    return table.set_column(place, "item_id", pc.replace_substring(table["item_id"], "item-000", "B"))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -1,6 +1,7 @@
 """A catalog that changes: items put in, replaced or delisted, without a row of any other item moving."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,34 @@ MAX_CHUNKS = 64
 
 @dataclass(frozen=True, eq=False)
 class CatalogEdit:
-    """A catalog after a change, and what the change did to each item that was put.
+    """What putting items into a catalog does to each of them, and the catalog afterwards, which is made when it is asked for.
 
-    rows: `[num_put]`, the row of each item put, in the order given. is_new: whether the row is a new one. is_reworded: whether an item
-    that was there before says something else now.
+    before: the catalog. table: the items put, `conformed`. texts: their texts. rows: `[num_put]`, the row of each. is_new: whether the row
+    is a new one. is_reworded: whether an item that was there before says something else now.
     """
 
-    catalog: Catalog
+    before: Catalog
+    table: pa.Table
+    texts: tuple[str, ...]
     rows: npt.NDArray[np.int64]
     is_new: npt.NDArray[np.bool_]
     is_reworded: npt.NDArray[np.bool_]
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """New items have the next rows, others what they say now in their own; none of them is delisted any more."""
+        before = self.before
+        texts = [*before.texts, *(text for text, new in zip(self.texts, self.is_new, strict=True) if new)]
+        for place in np.flatnonzero(~self.is_new):
+            texts[self.rows[place]] = self.texts[place]
+        changed = replace(
+            before,
+            table=_replaced(before.table, self.table, self.rows, self.is_new),
+            texts=tuple(texts),
+            item_ids=np.concatenate([before.item_ids, id_array(self.table.column("item_id"))[self.is_new]]),
+            delisted=np.setdiff1d(before.delisted, self.rows),
+        )
+        return changed.begins_with(before)
 
 
 def conformed(table: pa.Table, catalog: Catalog, what: str) -> pa.Table:
@@ -52,27 +71,13 @@ def conformed(table: pa.Table, catalog: Catalog, what: str) -> pa.Table:
 
 
 def with_items(catalog: Catalog, table: pa.Table, config: DataConfig) -> CatalogEdit:
-    """The catalog with the items of a `conformed` table put in: new ids get the next rows, others replace what their row said.
-
-    An item that was delisted is listed again.
-    """
-    rows = np.array([catalog.find(item) for item in table.column("item_id").to_pylist()], np.int64)
+    """The catalog with the items of a `conformed` table put in: new ids get the next rows, others replace what their row said."""
+    rows = _rows_of(catalog, table)
     is_new = rows < 0
     rows[is_new] = catalog.num_items + np.arange(is_new.sum())
-    texts = item_texts(table, config)
+    texts = tuple(item_texts(table, config))
     reworded = np.array([not new and texts[i] != catalog.texts[rows[i]] for i, new in enumerate(is_new)], np.bool_)
-    all_texts = [*catalog.texts, *(text for text, new in zip(texts, is_new, strict=True) if new)]
-    for place in np.flatnonzero(~is_new):
-        all_texts[rows[place]] = texts[place]
-    changed = Catalog(
-        table=_replaced(catalog.table, table, rows, is_new),
-        texts=tuple(all_texts),
-        item_ids=np.concatenate([catalog.item_ids, id_array(table.column("item_id"))[is_new]]),
-        num_duplicates=catalog.num_duplicates,
-        num_cut_texts=catalog.num_cut_texts,
-        delisted=np.setdiff1d(catalog.delisted, rows),
-    )
-    return CatalogEdit(changed.begins_with(catalog), rows, is_new, reworded)
+    return CatalogEdit(catalog, table, texts, rows, is_new, reworded)
 
 
 def without_items(catalog: Catalog, rows: npt.NDArray[np.int64]) -> Catalog:
@@ -126,9 +131,14 @@ def _replaced(old: pa.Table, put: pa.Table, rows: npt.NDArray[np.int64], is_new:
 
 def changing(catalog: Catalog, table: pa.Table) -> pa.Table:
     """The rows of a `conformed` table that say something else than the catalog does, or bring back what was delisted."""
-    rows = np.array([catalog.find(item) for item in table.column("item_id").to_pylist()], np.int64)
+    rows = _rows_of(catalog, table)
     known = np.flatnonzero((rows >= 0) & catalog.is_listed[rows])
     before = catalog.table.take(pa.array(rows[known])).to_pylist()
     now = table.take(pa.array(known)).to_pylist()
     same = {place for place, a, b in zip(known.tolist(), before, now, strict=True) if a == b}
     return table.take(pa.array([place for place in range(table.num_rows) if place not in same], pa.int64()))
+
+
+def _rows_of(catalog: Catalog, table: pa.Table) -> npt.NDArray[np.int64]:
+    """Rows of the items of a `conformed` table, -1 for new ones; looked up one by one, since a change is small beside the catalog."""
+    return np.array([catalog.find(item) for item in table.column("item_id").to_pylist()], np.int64)

@@ -12,8 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cobrarec.model.build import build_model
 from cobrarec.model.cobra import ROWS_AT_ONCE, Cobra, ItemVectors
+from cobrarec.model.item_tokenizer import TokenTable
 from cobrarec.semantic_ids.regression import RidgeRegression
+from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +113,34 @@ class ColdStart:
     def from_arrays(cls, arrays: dict[str, npt.NDArray[np.float32]]) -> "ColdStart":
         """From what `arrays` gave."""
         return cls(RidgeRegression(arrays["weight"], arrays["bias"]), bool(arrays["has_id_embedding"][0]))
+
+
+@torch.no_grad()
+def with_catalog(
+    model: Cobra,
+    semantic_ids: SemanticIds,
+    embeddings: npt.NDArray[np.float32],
+    tokens: TokenTable | None,
+    values: Float[Tensor, "num_items values"],
+) -> Cobra:
+    """A model of another catalog with the weights of `model`; call `refresh_evidence` before use.
+
+    Args:
+        model: a trained model.
+        semantic_ids: IDs of the other catalog.
+        embeddings: its frozen text embeddings, [num_items, text_dim].
+        tokens: as `build_model` takes them.
+        values: what its items have in place of trained values, as `trained_values` orders them.
+    """
+    other = build_model(model.config, semantic_ids, embeddings, tokens)
+    state = model.state_dict() | {"dense_bias": values[:, 0], "direct_bias": values[:, 1]}
+    if model.item_encoder.id_embedding is not None:
+        state["item_encoder.id_embedding.weight"] = values[:, 2:]
+    own = {name: value for name, value in state.items() if not name.startswith("centroids.")}  # those of the other catalog's own IDs
+    told = other.load_state_dict(own, strict=False)
+    assert not told.unexpected_keys, told
+    assert all(name.startswith("centroids.") for name in told.missing_keys), told
+    return other
 
 
 def trained_values(model: Cobra) -> Float[Tensor, "num_items values"]:

@@ -27,9 +27,6 @@ class ItemEncoder(nn.Module):
             nn.init.normal_(self.id_embedding.weight, std=ID_EMBEDDING_DEVIATION)
         self.norm = nn.LayerNorm(dim)
 
-    def read_catalog(self, embeddings: npt.NDArray[np.float32]) -> None:
-        """Read the catalog from `embeddings` [num_items, text_dim] in the way the loaded weights were trained with."""
-
     def content(self, rows: Int[Tensor, " n"] | None) -> Float[Tensor, "n dim"]:
         """What the attributes of the catalog's `rows` (None: all) say."""
         raise NotImplementedError
@@ -72,27 +69,29 @@ class ProjectionEncoder(ItemEncoder):
     def __init__(self, config: ItemConfig, dim: int, embeddings: npt.NDArray[np.float32]) -> None:
         super().__init__(config, dim, len(embeddings))
         inputs = torch.from_numpy(np.array(embeddings, np.float32))
+        self._inputs: Tensor | None = inputs
         self.linear = nn.Linear(inputs.shape[1], dim)
         self.register_buffer("mean", inputs.mean(0))
         deviation = inputs.std(0, correction=0)
         # a column that hardly varies says nothing, and would say it loudly once divided by its deviation
         inverse = torch.where(deviation > 1e-4 * deviation.max(), 1 / deviation, 0.0)
         self.register_buffer("inverse_deviation", inverse)
-        self.register_buffer("standardized", inputs.sub_(self.get_buffer("mean")).mul_(inverse), persistent=False)
-
-    def read_catalog(self, embeddings: npt.NDArray[np.float32]) -> None:
-        """Standardize as the catalog of the training was, whose mean and deviations are among the weights."""
-        inputs = torch.from_numpy(embeddings).to(self.get_buffer("mean").device)
-        self.register_buffer("standardized", self._standardized(inputs), persistent=False)
 
     def content(self, rows: Int[Tensor, " n"] | None) -> Float[Tensor, "n dim"]:
         """Projection of the standardized embeddings of `rows`."""
-        standardized = self.get_buffer("standardized")
+        standardized = self._catalog()
         return self.linear(standardized if rows is None else standardized[rows])
 
     def new_content(self, inputs: Tensor) -> Float[Tensor, "n dim"]:
         """Projection of embeddings [n, text_dim], standardized as the catalog's were."""
         return self.linear(self._standardized(inputs))
+
+    def _catalog(self) -> Float[Tensor, "num_items text_dim"]:
+        """The catalog's embeddings, standardized when they are first read: by what was loaded, where weights were, and never to serve."""
+        if self._inputs is not None:
+            inputs, self._inputs = self._inputs.to(self.get_buffer("mean").device), None
+            self.register_buffer("standardized", self._standardized(inputs), persistent=False)
+        return self.get_buffer("standardized")
 
     def _standardized(self, inputs: Float[Tensor, "n text_dim"]) -> Float[Tensor, "n text_dim"]:
         return (inputs - self.get_buffer("mean")) * self.get_buffer("inverse_deviation")

@@ -79,10 +79,9 @@ class LiveCatalog:
                 return Outcome(unchanged=unchanged, catalog_version=now.info.catalog_version)
             edit = with_items(now.catalog, news, self._config)
             keeps = ~edit.is_new & ~edit.is_reworded
-            texts = [edit.catalog.texts[row] for row in edit.rows]
             popularity = np.pad(now.info.popularity, (0, int(edit.is_new.sum())))
             trained_rows = np.where(popularity[edit.rows] > 0, edit.rows, -1)
-            encoded = self._tools.encode(now.model, texts, trained_rows)
+            encoded = self._tools.encode(now.model, edit.texts, trained_rows)
             self._make(ItemChange(news, _kept(encoded, now, edit.rows, keeps)))
             added = int(edit.is_new.sum())
             return Outcome(added, len(edit.rows) - added, unchanged, catalog_version=self._recommender.info.catalog_version)

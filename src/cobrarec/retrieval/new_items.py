@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
-from cobrarec.model.item_tokenizer import ItemTokenizer
+from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
 from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.semantic_ids.assigner import CodeAssigner
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder
@@ -36,6 +36,10 @@ class NewItemTools:
     tokenizer: ItemTokenizer | None = None
     """Text to tokens, where the item encoder reads those."""
 
+    def tokens(self, texts: Sequence[str]) -> TokenTable | None:
+        """Tokens of texts, where the item encoder reads those."""
+        return None if self.tokenizer is None else self.tokenizer.table(texts)
+
     def encode(self, model: Cobra, texts: Sequence[str], trained_rows: npt.NDArray[np.int64] | None = None) -> EncodedItems:
         """Encode items by their texts.
 
@@ -46,6 +50,6 @@ class NewItemTools:
                 where the text is all that is known.
         """
         embeddings = self.embedder.encode(texts)
-        tokens = None if self.tokenizer is None else self.tokenizer.table(texts).ids
-        items = self.cold_start.new_items(model, embeddings, tokens, trained_rows).to("cpu")
+        tokens = self.tokens(texts)
+        items = self.cold_start.new_items(model, embeddings, None if tokens is None else tokens.ids, trained_rows).to("cpu")
         return EncodedItems(embeddings, self.assigner.encode(embeddings), items)

@@ -94,8 +94,7 @@ def fit_semantic_ids(
     """
     progress = progress or Silent()
     inputs, rows, text_only, warm = QuantizerInput.fit(embeddings, train, config, seed)
-    alike = np.ones(len(rows), np.bool_)
-    alike[np.unique(distinct_rows(rows)[1], return_index=True)[1]] = False
+    alike = _alike(rows)
     size = effective_codebook_size(config, len(embeddings))
     if not config.num_levels:
         ids = SemanticIds.from_codes(np.zeros((len(embeddings), 0), np.int32), size)
@@ -111,13 +110,19 @@ def fit_semantic_ids(
 def card_of_codes(ids: SemanticIds, embeddings: Floats, train: Histories, assigner: CodeAssigner) -> HealthCard:
     """The health card of codes that are given, most of them from before; distances are to what the texts alone give."""
     rows = assigner.inputs.text_only(embeddings)
-    alike = np.ones(len(rows), np.bool_)
-    alike[np.unique(distinct_rows(rows)[1], return_index=True)[1]] = False
+    alike = _alike(rows)
     warm = train.item_counts(ids.num_items) > 0
     if assigner.quantizer is None:
         return HealthCard.of(ids, train, 1.0, ids.codes, warm, alike)
     error = reconstruction_error(rows, assigner.quantizer.decode(ids.codes))
     return HealthCard.of(ids, train, error, assigner.quantizer.encode(rows), warm, alike)
+
+
+def _alike(rows: Floats) -> npt.NDArray[np.bool_]:
+    """`[num_items]`, items that to the quantizer are the same as one before them."""
+    alike = np.ones(len(rows), np.bool_)
+    alike[np.unique(distinct_rows(rows)[1], return_index=True)[1]] = False
+    return alike
 
 
 def reconstruction_error(rows: Floats, decoded: Floats) -> float:

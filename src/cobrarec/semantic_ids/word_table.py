@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cobrarec.semantic_ids.engine_lsa import COMBINING
 
 NUM_CHARACTERS = 160
-"""Of a text that are read, where titles and categories stand: a million items of 13 words each took 17 s of one busy core."""
+"""Of a text that are read, where titles and categories stand."""
 MAX_WORDS = 1 << 18
 """The most frequent words, which are counted; in a catalog of 12,000 items all are."""
 ITEMS_AT_ONCE = 50_000

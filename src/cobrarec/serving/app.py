@@ -134,15 +134,14 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
         request.state.sizes = f"{len(body.items)} items"
         table: pa.Table = items_table(body.items, service.recommender.catalog)
         outcome = await run_in_threadpool(service.put, table)
-        meters.items("added", outcome.added)
-        meters.items("changed", outcome.changed)
+        meters.outcome(outcome)
         return outcome
 
     @app.delete("/items/{item_id:path}", response_model=schemas.ChangeAnswer, responses=_problems(401, 404, 409, 507), tags=["items"])
     async def delete_item(item_id: str) -> Outcome:
         """Remove an item: no list will hold it, histories may. Answered when it is on disk."""
         outcome = await run_in_threadpool(service.remove, service.recommender.catalog.parse_id(item_id))
-        meters.items("removed", outcome.removed)
+        meters.outcome(outcome)
         return outcome
 
 

@@ -41,6 +41,7 @@ class _Place(Generic[A, R]):
     asked: A
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[R]"
+    is_waiting: bool = True
 
 
 class Batcher(Generic[A, R]):
@@ -77,16 +78,23 @@ class Batcher(Generic[A, R]):
         loop = asyncio.get_running_loop()
         place: _Place[A, R] = _Place(asked, loop, loop.create_future())
         with self._changed:
-            left = [one for one in self._places if one.answer.done()]
-            if left:
-                self._places = deque(one for one in self._places if not one.answer.done())
-                self._num_waiting -= sum(one.asked.size for one in left)
             if self._is_closed or (self._num_waiting and self._num_waiting + asked.size > self._max_waiting):
                 raise Full("Too many requests wait; ask again in a second.")
             self._places.append(place)
             self._num_waiting += asked.size
             self._changed.notify()
+        place.answer.add_done_callback(lambda _: self._leave(place))
         return place.answer
+
+    def _leave(self, place: _Place[A, R]) -> None:
+        """Take no more room, where it still waits: the caller has cancelled it."""
+        if not place.is_waiting:
+            return
+        with self._changed:
+            if place.is_waiting:
+                place.is_waiting = False
+                self._places.remove(place)
+                self._num_waiting -= place.asked.size
 
     def close(self) -> None:
         """Answer all that waits, then end the thread."""
@@ -122,6 +130,7 @@ class Batcher(Generic[A, R]):
             others: deque[_Place[A, R]] = deque()
             for place in self._places:
                 if place.asked.key == key and (not batch or size + place.asked.size <= self._max_batch):
+                    place.is_waiting = False
                     batch.append(place)
                     size += place.asked.size
                 else:

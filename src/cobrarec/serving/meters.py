@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from cobrarec.retrieval.live_catalog import Outcome
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -32,6 +34,11 @@ class Meters:
     def reload(self, outcome: str) -> None:
         """Count one reload: new, same or refused."""
         self._reloads.labels(outcome).inc()
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Count what a change came to."""
+        for kind in ("added", "changed", "removed"):
+            self.items(kind, getattr(outcome, kind))
 
     def items(self, kind: str, count: int) -> None:
         """Count items that were added, changed or removed."""

@@ -1,5 +1,6 @@
 """What a server allows and how it behaves; none of it changes a list."""
 
+import hmac
 from dataclasses import dataclass, field
 
 from cobrarec.errors import ConfigError
@@ -24,6 +25,10 @@ class ServerSettings:
     """Histories that go through the model at once."""
     time_limit: float = 10.0
     """Seconds that a request for lists may take, waiting included; then it is answered with 503."""
+
+    def is_token(self, given: bytes) -> bool:
+        """Whether that is the token, compared in constant time; anything is where there is none."""
+        return self.token is None or hmac.compare_digest(given.strip(), self.token.encode())
 
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < 16:

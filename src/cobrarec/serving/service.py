@@ -124,15 +124,18 @@ class Service:
         """
         with self._replacing:
             before = self.recommender.info
-            artifact = str(verify_files(self.folder)["sha256"])
-            if self._live is not None and artifact == before.artifact and self._live.is_of(self.folder / CHANGES):
+            artifact = str(read_manifest(self.folder)["sha256"])
+            own = self._live if artifact == before.artifact else None
+            if own is not None or self._ask_reload is not None:
+                verify_files(self.folder)  # otherwise `_open` does, before anything is given up
+            if own is not None and own.is_of(self.folder / CHANGES):
                 return Reloaded(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
             if self._ask_reload is not None:
                 version = catalog_version_of(self.folder)
                 self._ask_reload()
                 return Reloaded(artifact, version, (artifact, version) != (before.artifact, before.catalog_version))
-            if self._live is not None and artifact == before.artifact:
-                self._live.close()  # it writes elsewhere, or cannot write any more; its lists stay until the new ones are there
+            if own is not None:
+                own.close()  # it writes elsewhere, or cannot write any more; its lists stay until the new ones are there
             recommender, live, reason = self._open()
             old, self._recommender, self._live, self.read_only_reason = self._live, recommender, live, reason
             if old is not None:

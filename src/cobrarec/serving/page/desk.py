@@ -5,7 +5,6 @@ and the tree, which need none, run in the threadpool. A person is told what went
 """
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -170,8 +169,7 @@ class Desk:
         table = filled_in(item_id, fields, as_json, self.service.recommender.catalog)
         outcome = await run_in_threadpool(self.service.put, table)
         if self._meters is not None:
-            self._meters.items("added", outcome.added)
-            self._meters.items("changed", outcome.changed)
+            self._meters.outcome(outcome)
         new = table.column("item_id").to_pylist()[0]
         landed = await self._turn(lambda recommender: landing(recommender, new))
         return landing_panel(landed, await self._words())
@@ -183,7 +181,7 @@ class Desk:
             raise DataError("There is no such item any more.")
         outcome = await run_in_threadpool(self.service.remove, item_id)
         if self._meters is not None:
-            self._meters.items("removed", outcome.removed)
+            self._meters.outcome(outcome)
         return notice(f"{catalog.titles[catalog.find(item_id)]} is removed: no list holds it any more.")
 
     async def _card(self) -> Markup:
@@ -194,8 +192,7 @@ class Desk:
         reason = self.service.read_only_reason
         if reason is not None:
             raise DataError(f"Items cannot be changed here: {reason}.")
-        own = self.service.settings.token
-        if own is not None and not hmac.compare_digest((token or "").strip().encode(), own.encode()):
+        if not self.service.settings.is_token((token or "").encode()):
             raise DataError("Changes of items need the server's token; what stands in the field is another one.")
 
     async def _turn(self, run: Callable[[Recommender], T]) -> T:
