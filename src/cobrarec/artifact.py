@@ -150,6 +150,7 @@ def open_live_catalog(folder: Path | str, name: str, device: str = "cpu") -> Liv
     base, tools = _load_base(folder, device), load_new_item_tools(folder)
     log, contents = LogWriter.open(folder / CHANGES, base.info.artifact, name)
     try:
+        _refuse_replaced(folder, base.info.artifact)
         changes = [ItemChange.from_bytes(payload) for payload in contents.payloads]
         return LiveCatalog(_after(base, folder, changes, None), tools, load_config(folder / "config.yaml").data, log)
     except BaseException:
@@ -181,7 +182,7 @@ def _load_base(folder: Path, device: str) -> Recommender:
     place = resolve_device(device)
     manifest = verify_files(folder)
     try:
-        return _load(folder, manifest, place)
+        loaded = _load(folder, manifest, place)
     except UserError as error:
         raise ArtifactError(f"{folder} cannot be read: {error}") from None
     except MemoryError:
@@ -189,6 +190,14 @@ def _load_base(folder: Path, device: str) -> Recommender:
     except Exception as error:  # the libraries raise whatever comes to them: numpy, of a damaged header, an error of Python's tokenizer
         what = " ".join(str(error).split())[:300]
         raise ArtifactError(f"{folder} cannot be read, though its files are as written: {what}. Was it made by another version?") from error
+    _refuse_replaced(folder, loaded.info.artifact)
+    return loaded
+
+
+def _refuse_replaced(folder: Path, artifact: str) -> None:
+    """Raises ArtifactError where another artifact took the folder's name since it was verified: files of both may have been read."""
+    if read_manifest(folder)["sha256"] != artifact:
+        raise ArtifactError(f"{folder} was replaced while it was read; read it again.")
 
 
 def load_new_item_tools(folder: Path | str) -> NewItemTools:

@@ -70,6 +70,13 @@ def test_the_last_item_cannot_be_delisted():
         without_items(without_items(catalog(), np.array([0, 1])), np.array([2]))
 
 
+def test_a_number_that_is_none_is_the_same_as_before():
+    base = catalog(price=[1.0, float("nan"), 2.0])
+    again = conformed(pa.table({"item_id": ["b", "b"], "title": ["Green"] * 2, "price": [float("nan")] * 2, "tags": [[], []]}), base, "it")
+    assert again.num_rows == 1
+    assert changing(base, again).num_rows == 0
+
+
 def test_only_what_says_something_else_is_changing():
     base = without_items(catalog(), np.array([1]))
     rows = [*catalog().table.to_pylist(), {"item_id": "d", "title": "New"}]

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import resource
+import stat
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_after_a_failure_that_cannot_be_undone_nothing_more_is_written(tmp_path,
     writer.close()
 
 
-def test_a_head_that_cannot_be_written_does_not_undo_the_record(tmp_path, monkeypatch):
+def test_a_record_whose_head_cannot_be_written_is_cut_off_again(tmp_path, monkeypatch):
     writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
 
     def fails(*_, **__):
@@ -146,10 +147,33 @@ def test_a_head_that_cannot_be_written_does_not_undo_the_record(tmp_path, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fails)
-        writer.append(b"one")
+        with pytest.raises(MachineError, match="what was there before is whole"):
+            writer.append(b"one")
     writer.append(b"two")
     writer.close()
-    assert read_log(tmp_path / "changes", SHA).payloads == (b"one", b"two")
+    assert read_log(tmp_path / "changes", SHA).payloads == (b"two",)
+
+
+def test_a_head_of_which_nobody_knows_whether_it_is_on_disk_ends_the_writing(tmp_path, monkeypatch):
+    writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
+    sync = os.fsync
+
+    def fails_for_folders(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        sync(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails_for_folders)
+        with pytest.raises(MachineError, match="the change was not made"):
+            writer.append(b"one")
+    with pytest.raises(MachineError, match="open the artifact again"):
+        writer.append(b"two")
+    writer.close()
+    again, contents = LogWriter.open(tmp_path / "changes", SHA, "a test")
+    assert contents.payloads == (b"one",)
+    again.append(b"two")
+    again.close()
 
 
 def in_a_process(what):

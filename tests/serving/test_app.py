@@ -8,7 +8,7 @@ from small_server import TOKEN, artifact_in, in_process, item_ids
 
 from cobrarec.errors import MachineError
 from cobrarec.serving import app as application
-from cobrarec.serving.batcher import Full
+from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.schemas import ProblemAnswer, RecommendAnswer, SimilarAnswer
 
 
@@ -161,8 +161,21 @@ def test_bodies_that_are_no_json_are_refused(reader):
 def test_requests_that_ask_for_too_much_together_and_conditions_nested_too_deep_are_refused(reader):
     client, _ = reader
     assert "too much at once" in refused(client.post("/recommend", json={"histories": [[]] * 200, "k": 1000}), 422, "invalid")
-    deep = b'{"histories": [[]], "where": {"x": ' + b"[" * 950 + b"]" * 950 + b"}}"
-    refused(client.post("/recommend", content=deep, headers={"content-type": "application/json"}), 422, "invalid")
+    for depth in (500, 950, 100_000):
+        deep = b'{"histories": [[]], "where": {"x": ' + b"[" * depth + b"]" * depth + b"}}"
+        refused(client.post("/recommend", content=deep, headers={"content-type": "application/json"}), 422, "invalid")
+
+
+def test_a_method_that_an_address_lacks_is_told_with_those_it_has(reader):
+    client, _ = reader
+    answer = client.post("/health")
+    refused(answer, 405, "invalid")
+    assert answer.headers["allow"] == "GET"
+
+
+def test_an_error_does_not_repeat_all_that_was_sent(reader):
+    client, _ = reader
+    assert len(refused(client.post("/similar", json={"item_id": "x" * 100_000}), 404, "not_found")) < 1100
 
 
 def test_made_up_methods_count_as_one(reader):
@@ -178,7 +191,7 @@ def test_a_full_queue_is_told_with_when_to_come_again(reader, monkeypatch):
     client, service = reader
 
     def full(asked):
-        raise Full("Too many requests wait; ask again in a second.")
+        raise BusyError("Too many requests wait; ask again in a second.")
 
     monkeypatch.setattr(service.batcher, "ask", full)
     answer = client.post("/recommend", json={"histories": [["a"]]})
@@ -201,7 +214,7 @@ def test_the_work_for_a_client_that_went_away_is_dropped():
 
     async def main():
         work = asyncio.get_running_loop().create_future()
-        with pytest.raises(Full, match="went away"):
+        with pytest.raises(BusyError, match="went away"):
             await application._within(20, work, Gone())
         assert work.cancelled()
 

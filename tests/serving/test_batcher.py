@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cobrarec.serving.batcher import Batcher, Full
+from cobrarec.serving.batcher import Batcher, BusyError
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def test_a_full_queue_refuses_at_once():
     async def main():
         doubling = Doubling()
         batcher, tasks = await held(doubling, 3, 100, Asked(1), Asked(2, size=2))
-        with pytest.raises(Full, match="ask again"):
+        with pytest.raises(BusyError, match="ask again"):
             await batcher.ask(Asked(3))
         doubling.go.set()
         assert await asyncio.gather(*tasks) == [0, 2, 4]
@@ -139,7 +139,7 @@ def test_closing_answers_what_waits_and_refuses_the_rest():
         batcher, tasks = await held(doubling, 100, 100, Asked(1))
         closing = asyncio.ensure_future(asyncio.to_thread(batcher.close))
         await asyncio.sleep(0.05)
-        with pytest.raises(Full):
+        with pytest.raises(BusyError):
             await batcher.ask(Asked(2))
         doubling.go.set()
         assert await asyncio.gather(*tasks) == [0, 2]

@@ -6,7 +6,9 @@ from cobrarec.data.catalog import Catalog
 from cobrarec.errors import DataError
 from cobrarec.serving.item_tables import items_table
 
-NUMBERS = Catalog.from_table(pa.table({"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []]}), DataConfig())
+NUMBERS = Catalog.from_table(
+    pa.table({"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []], "sizes": [[1], None]}), DataConfig()
+)
 
 
 def test_items_get_the_types_of_the_catalog():
@@ -26,7 +28,8 @@ def test_items_get_the_types_of_the_catalog():
         ({"item_id": 7, "price": "cheap"}, "price holds double"),
         ({"item_id": 7, "title": 5}, "title holds"),
         ({"item_id": 7, "price": {"amount": 3}}, "price holds double"),
-        ({"item_id": 7, "colour": "red"}, "'colour', which the catalog lacks; its columns are item_id, title, price, tags"),
+        ({"item_id": 7, "sizes": [1.5]}, "sizes holds list"),
+        ({"item_id": 7, "colour": "red"}, "'colour', which the catalog lacks; its columns are item_id, title, price, tags, sizes"),
     ],
 )
 def test_other_items_are_refused(item, told):

@@ -1,5 +1,7 @@
+import errno
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -8,14 +10,26 @@ import pytest
 from small_server import artifact_in, item_ids, over_loopback
 from test_server import ASK, asking
 
-from cobrarec.artifact import open_live_catalog
+from cobrarec.artifact import load_artifact, open_live_catalog
+from cobrarec.serving.browse import search_items
 from cobrarec.serving.client import Client, RefusedError
+from cobrarec.serving.prefork import Supervisor
+from cobrarec.serving.server_settings import ServerSettings
+from cobrarec.serving.worker import Address, WorkerPlan
 from small_run import small_world
 
 
 def children_of(process):
     """Processes that a process has started."""
     return {int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()}
+
+
+def is_running(process):
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def until(holds, seconds=60):
@@ -87,3 +101,34 @@ def test_a_broken_artifact_leaves_the_workers_that_there_are(two_workers):
     time.sleep(1)
     assert children_of(process.pid) == workers
     assert client.ready() == before
+
+
+def test_workers_end_when_the_first_process_is_killed(two_workers):
+    _, _, process, _ = two_workers
+    workers = children_of(process.pid)
+    process.kill()
+    until(lambda: not any(is_running(worker) for worker in workers))
+
+
+def test_workers_search_for_words_though_their_threads_came_after_the_fork(two_workers):
+    folder, _, _, client = two_workers
+    recommender = load_artifact(folder)
+    word = recommender.catalog.titles[0].split()[0]
+    assert client.find_items(word)["num_found"] == search_items(recommender, word, 1)[0] > 0
+    assert client.semantic_ids()["num_items"] == 48
+
+
+def test_a_reload_for_which_no_process_can_be_started_leaves_what_there_is(tmp_path, monkeypatch):
+    plan = WorkerPlan(folder=artifact_in(tmp_path), address=Address(), settings=ServerSettings())
+    supervisor = Supervisor(plan, 2, socket.socket())
+    served, stopped = supervisor._recommender, []
+    monkeypatch.setattr(supervisor, "_stop", stopped.extend)
+    supervisor._hash, supervisor._workers = "another one", {1, 2}
+
+    def fails():
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fails)
+    supervisor._reload()
+    assert supervisor._recommender is served
+    assert (supervisor._hash, supervisor._workers, stopped) == ("another one", {1, 2}, [])

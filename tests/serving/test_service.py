@@ -1,4 +1,7 @@
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -9,8 +12,9 @@ from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.compaction import compact
 from cobrarec.config import RunOptions
 from cobrarec.errors import ArtifactError, MachineError
+from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.server_settings import ServerSettings
-from cobrarec.serving.service import ReadOnly, Service
+from cobrarec.serving.service import MAX_CHANGES, ReadOnlyError, Service
 from small_run import small_world
 
 NEW = pa.table({"item_id": ["new"], "title": ["a new thing"]})
@@ -36,12 +40,11 @@ def test_a_change_is_there_when_the_call_returns_and_after_a_restart(service, fo
     again = Service(folder, ServerSettings())
     assert again.recommender.info.catalog_version == 2
     again.close()
-    service._live = None
 
 
 def test_a_server_that_may_not_write_says_why(folder):
     service = Service(folder, ServerSettings(read_only=True))
-    with pytest.raises(ReadOnly, match="only reads; change items with `cobrarec items`"):
+    with pytest.raises(ReadOnlyError, match="only reads; change items with `cobrarec items`"):
         service.put(NEW)
     writer = open_live_catalog(folder, "cobrarec items add")
     writer.put(NEW)
@@ -56,7 +59,7 @@ def test_a_server_that_may_not_write_says_why(folder):
 def test_a_ranker_without_a_network_is_served_for_reading(tmp_path):
     pipeline.fit(*small_world(), tmp_path / "run", {"ranker": "popularity"}, RunOptions())
     service = Service(tmp_path / "run" / "artifact", ServerSettings())
-    with pytest.raises(ReadOnly, match="of the ranker popularity"):
+    with pytest.raises(ReadOnlyError, match="of the ranker popularity"):
         service.remove(item_ids(1)[0])
     assert service.card()["ranker"] == "popularity"
     service.close()
@@ -65,7 +68,7 @@ def test_a_ranker_without_a_network_is_served_for_reading(tmp_path):
 def test_a_folder_that_cannot_be_written_is_served_for_reading(folder, monkeypatch):
     monkeypatch.setattr("cobrarec.serving.service._is_writable", lambda folder: False)
     service = Service(folder, ServerSettings())
-    with pytest.raises(ReadOnly, match="cannot write"):
+    with pytest.raises(ReadOnlyError, match="cannot write"):
         service.put(NEW)
     service.close()
 
@@ -106,7 +109,7 @@ def test_a_copy_in_the_place_of_the_served_artifact_is_taken_up_and_written_to(s
 
 
 def test_a_reload_mends_a_log_that_could_not_be_written(service):
-    service._live._log._is_broken = True
+    service._served.live._log._is_broken = True
     with pytest.raises(MachineError, match="open the artifact again"):
         service.put(NEW)
     assert not service.reload().is_new
@@ -135,9 +138,33 @@ def test_the_card_tells_what_is_served(service):
 
 
 def test_the_tree_of_ids_is_made_once_an_artifact(service):
-    browser = service.id_browser()
+    browser = service.id_browser(service.recommender)
     service.put(NEW)
-    assert service.id_browser() is browser
+    assert service.id_browser(service.recommender) is browser
+
+
+def test_so_many_changes_may_wait_and_no_more(service, monkeypatch):
+    begun, go = threading.Semaphore(0), threading.Event()
+    put = service._served.live.put
+
+    def slow(table):
+        begun.release()
+        assert go.wait(60)
+        return put(table)
+
+    monkeypatch.setattr(service._served.live, "put", slow)
+    with ThreadPoolExecutor(MAX_CHANGES) as pool:
+        tables = [pa.table({"item_id": [f"new{i}"], "title": ["x"]}) for i in range(MAX_CHANGES)]
+        waiting = [pool.submit(service.put, table) for table in tables]
+        begun.acquire()
+        while service._changes._value:
+            time.sleep(0.01)
+        for refused in (lambda: service.put(NEW), lambda: service.remove(item_ids(1)[0]), service.reload):
+            with pytest.raises(BusyError, match="Too many changes"):
+                refused()
+        go.set()
+        assert sorted(one.result().catalog_version for one in waiting) == list(range(1, MAX_CHANGES + 1))
+    assert service.put(NEW).added == 1
 
 
 def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_whole(folder):
@@ -150,7 +177,7 @@ def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_wh
     writer.put(NEW)
     writer.close()
     reloaded = service.reload()
-    assert (reloaded.is_new, reloaded.catalog_version) == (True, 1)
+    assert (reloaded.is_new, reloaded.is_served, reloaded.catalog_version) == (True, False, 1)
     assert len(asked) == 2
     (folder / "codes.npy").write_bytes(b"broken")
     with pytest.raises(ArtifactError):

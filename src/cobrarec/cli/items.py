@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cobrarec.artifact import open_live_catalog
 from cobrarec.cli.lists import read_ids
 from cobrarec.compaction import compact
-from cobrarec.retrieval.live_catalog import Outcome
+from cobrarec.retrieval.live_catalog import ChangeResult
 
 if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Items
@@ -30,7 +30,7 @@ def change_items(command: "Items", screen: "Screen") -> None:
     screen.line(f"{command.artifact}: {outcome_text(outcome)}")
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: ChangeResult) -> str:
     """What a change came to, in one line."""
     counts = [f"{count:,} {name}" for name in ("added", "changed", "unchanged", "removed") if (count := getattr(outcome, name))]
     return f"{', '.join(counts) or 'nothing to do'}; catalog version {outcome.catalog_version}"

@@ -113,7 +113,7 @@ def _distinct(table: pa.Table, what: str) -> pa.Table:
     first: dict[Any, int] = {}
     for row, item in enumerate(ids):
         kept = first.setdefault(item, row)
-        if kept != row and table.slice(kept, 1).to_pylist() != table.slice(row, 1).to_pylist():
+        if kept != row and repr(table.slice(kept, 1).to_pylist()) != repr(table.slice(row, 1).to_pylist()):
             raise DataError(f"The {what} has item_id {item!r} twice with different content, in data rows {kept + 1} and {row + 1}.")
     return table if len(first) == len(ids) else table.take(pa.array(list(first.values())))
 
@@ -135,7 +135,7 @@ def changing(catalog: Catalog, table: pa.Table) -> pa.Table:
     known = np.flatnonzero((rows >= 0) & catalog.is_listed[rows])
     before = catalog.table.take(pa.array(rows[known])).to_pylist()
     now = table.take(pa.array(known)).to_pylist()
-    same = {place for place, a, b in zip(known.tolist(), before, now, strict=True) if a == b}
+    same = {place for place, a, b in zip(known.tolist(), before, now, strict=True) if repr(a) == repr(b)}  # NaN is NaN
     return table.take(pa.array([place for place in range(table.num_rows) if place not in same], pa.int64()))
 
 

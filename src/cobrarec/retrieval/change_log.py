@@ -15,7 +15,6 @@ import json
 import os
 import socket
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,7 +112,8 @@ class LogWriter:
             if not contents.end.num_records:
                 writer.append(json.dumps({"format": FORMAT, "artifact": artifact}).encode())
             else:
-                writer._write_head()
+                writer._replace_head(writer.end)
+                os.fsync(writer._place)
             _sync_folder(folder.parent)
         except BaseException as error:
             if writer is None:
@@ -126,7 +126,7 @@ class LogWriter:
         return writer, contents
 
     def append(self, payload: bytes) -> None:
-        """Write one record; when this returns it is on disk. On an error the log is as it was before.
+        """Write one record; when this returns it is on disk and within the head. On an error the log is as it was before.
 
         Raises:
             MachineError: the disk is full, or an earlier failure left unknown what is on it.
@@ -138,15 +138,20 @@ class LogWriter:
             raise MachineError(f"{self.folder}: an earlier write failed; open the artifact again before changing more items.")
         digest = _chained(self.end.digest, payload)
         frame = HEADER.pack(MAGIC, len(payload), digest) + payload
+        end = Position(self.end.num_bytes + len(frame), self.end.num_records + 1, digest)
         try:
             _write_at(self._file, frame, self.end.num_bytes)
             os.fsync(self._file)
-            self.end = Position(self.end.num_bytes + len(frame), self.end.num_records + 1, digest)
+            self._replace_head(end)
         except OSError as error:
             self._is_broken = not self._cut_back()
             raise _cannot_write(self.folder, error) from error
-        with suppress(OSError):  # the record is on disk and counts without its head, which the next one brings up to date
-            self._write_head()
+        try:
+            os.fsync(self._place)
+        except OSError as error:
+            self._is_broken = True  # which head is on disk is unknown; whoever opens the log next finds out
+            raise _cannot_write(self.folder, error) from error
+        self.end = end
 
     def close(self) -> None:
         """Let go of the lock; nothing can be appended any more."""
@@ -170,8 +175,9 @@ class LogWriter:
             return False
         return True
 
-    def _write_head(self) -> None:
-        head = {"bytes": self.end.num_bytes, "records": self.end.num_records, "sha256": self.end.digest.hex()}
+    def _replace_head(self, end: Position) -> None:
+        """Another head in the place of the present one, where its name is not yet surely on disk."""
+        head = {"bytes": end.num_bytes, "records": end.num_records, "sha256": end.digest.hex()}
         partial = os.open(".head.partial", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644, dir_fd=self._place)
         try:
             _write_at(partial, json.dumps(head).encode(), 0)
@@ -179,7 +185,6 @@ class LogWriter:
         finally:
             os.close(partial)
         os.replace(".head.partial", "head.json", src_dir_fd=self._place, dst_dir_fd=self._place)
-        os.fsync(self._place)
 
 
 def holder_of(folder: Path) -> str | None:

@@ -30,7 +30,7 @@ from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeResult:
     """What a change came to: items by what happened to them, and the version of the catalog that holds it."""
 
     added: int = 0
@@ -60,7 +60,7 @@ class LiveCatalog:
         """The recommender of the present version."""
         return self._recommender
 
-    def put(self, items: Source) -> Outcome:
+    def put(self, items: Source) -> ChangeResult:
         """Add items, or replace those whose ids the catalog has; all of them or, on an error, none.
 
         Args:
@@ -76,7 +76,7 @@ class LiveCatalog:
             news = changing(now.catalog, table)
             unchanged = table.num_rows - news.num_rows
             if not news.num_rows:
-                return Outcome(unchanged=unchanged, catalog_version=now.info.catalog_version)
+                return ChangeResult(unchanged=unchanged, catalog_version=now.info.catalog_version)
             edit = with_items(now.catalog, news, self._config)
             keeps = ~edit.is_new & ~edit.is_reworded
             popularity = np.pad(now.info.popularity, (0, int(edit.is_new.sum())))
@@ -84,9 +84,9 @@ class LiveCatalog:
             encoded = self._tools.encode(now.model, edit.texts, trained_rows)
             self._make(ItemChange(news, _kept(encoded, now, edit.rows, keeps)))
             added = int(edit.is_new.sum())
-            return Outcome(added, len(edit.rows) - added, unchanged, catalog_version=self._recommender.info.catalog_version)
+            return ChangeResult(added, len(edit.rows) - added, unchanged, catalog_version=self._recommender.info.catalog_version)
 
-    def remove(self, item_ids: Iterable[Any]) -> Outcome:
+    def remove(self, item_ids: Iterable[Any]) -> ChangeResult:
         """Remove items: no list will hold them, histories may. All of them or, on an error, none.
 
         Raises:
@@ -104,7 +104,7 @@ class LiveCatalog:
                 raise DataError("No item to remove was given.")
             without_items(now.catalog, rows)
             self._make(ItemChange(now.catalog.table.select(["item_id"]).take(pa.array(rows))))
-            return Outcome(removed=len(rows), catalog_version=self._recommender.info.catalog_version)
+            return ChangeResult(removed=len(rows), catalog_version=self._recommender.info.catalog_version)
 
     def warm_up(self) -> None:
         """Load what the first new item would wait for."""

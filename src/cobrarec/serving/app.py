@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -17,15 +17,15 @@ from starlette.exceptions import HTTPException
 from cobrarec import __version__
 from cobrarec.data.catalog import ItemId
 from cobrarec.errors import ArtifactError, CobraRecError, MachineError, UserError
-from cobrarec.retrieval.live_catalog import Outcome
+from cobrarec.retrieval.live_catalog import ChangeResult
 from cobrarec.serving import schemas
 from cobrarec.serving.asked_lists import AskedLists
-from cobrarec.serving.batcher import Full
+from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.item_tables import items_table
 from cobrarec.serving.meters import Meters
-from cobrarec.serving.service import NotInCatalogError, ReadOnly, Service
+from cobrarec.serving.service import NotInCatalogError, ReadOnlyError, Service
 
 logger = logging.getLogger("cobrarec.serving")
 T = TypeVar("T")
@@ -128,8 +128,8 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
         """What lies below a prefix of semantic IDs, such as `12` or `12-7`."""
         return await run_in_threadpool(_branch, service, parse_prefix(prefix))
 
-    @app.put("/items", response_model=schemas.ChangeAnswer, responses=_problems(401, 409, 507), tags=["items"])
-    async def put_items(body: schemas.PutRequest, request: Request) -> Outcome:
+    @app.put("/items", response_model=schemas.ChangeAnswer, responses=_problems(401, 409, 503, 507), tags=["items"])
+    async def put_items(body: schemas.PutRequest, request: Request) -> ChangeResult:
         """Add items, or replace them where the catalog has their ids; all or none, answered when it is on disk."""
         request.state.sizes = f"{len(body.items)} items"
         table: pa.Table = items_table(body.items, service.recommender.catalog)
@@ -137,8 +137,8 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
         meters.outcome(outcome)
         return outcome
 
-    @app.delete("/items/{item_id:path}", response_model=schemas.ChangeAnswer, responses=_problems(401, 404, 409, 507), tags=["items"])
-    async def delete_item(item_id: str) -> Outcome:
+    @app.delete("/items/{item_id:path}", response_model=schemas.ChangeAnswer, responses=_problems(401, 404, 409, 503, 507), tags=["items"])
+    async def delete_item(item_id: str) -> ChangeResult:
         """Remove an item: no list will hold it, histories may. Answered when it is on disk."""
         outcome = await run_in_threadpool(service.remove, service.recommender.catalog.parse_id(item_id))
         meters.outcome(outcome)
@@ -146,9 +146,12 @@ def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
 
 
 def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
-    @app.post("/reload", response_model=schemas.ReloadAnswer, responses=_problems(401, 409), tags=["operations"])
+    @app.post("/reload", response_model=schemas.ReloadAnswer, responses=_problems(401, 409, 503), tags=["operations"])
     async def reload() -> Any:
-        """Serve what lies in the artifact's place now. A broken artifact is refused and the old one stays; no request fails meanwhile."""
+        """Serve what lies in the artifact's place now. A broken artifact is refused and the old one stays; no request fails meanwhile.
+
+        Of several workers the first process loads it, after this answer; `/ready` says when a worker serves it.
+        """
         try:
             reloaded = await run_in_threadpool(service.reload)
         except ArtifactError:
@@ -182,9 +185,8 @@ def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
 def _add_problems(app: FastAPI) -> None:
     """Every answer that is no success has one form, and tells nothing of the inside."""
 
-    def answer(request: Request, status: int, code: str, message: str, retry: bool = False) -> Response:
+    def answer(request: Request, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
         body = problem(code, message, request.state.request_id)
-        headers = {"retry-after": "1"} if retry else None
         return Response(body, status, headers, media_type="application/json")
 
     @app.exception_handler(RequestValidationError)
@@ -195,9 +197,9 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(CobraRecError)
     async def _(request: Request, error: CobraRecError) -> Response:
         message = str(error)
-        if isinstance(error, Full):
-            return answer(request, 503, "busy", message, retry=True)
-        if isinstance(error, ReadOnly):
+        if isinstance(error, BusyError):
+            return answer(request, 503, "busy", message, {"retry-after": "1"})
+        if isinstance(error, ReadOnlyError):
             return answer(request, 409, "read_only", message)
         if isinstance(error, MachineError):
             logger.error("%s: %s", request.state.request_id, error)
@@ -213,7 +215,10 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, "not_found" if error.status_code == 404 else "invalid", str(error.detail))
+        if error.status_code == 400:  # the framework's word for a body that its parser gave up
+            return answer(request, 422, "invalid", "The body cannot be read: it is no UTF-8, or nested too deep.")
+        code = "not_found" if error.status_code == 404 else "invalid"
+        return answer(request, error.status_code, code, str(error.detail), error.headers)
 
 
 def service_of(request: Request) -> Service:
@@ -230,7 +235,8 @@ def _known(service: Service, item_id: ItemId) -> ItemId:
 
 def _branch(service: Service, prefix: list[int]) -> dict[str, Any]:
     """What lies below a prefix; raises NotInCatalogError where nothing does."""
-    branch = service.id_browser().branch(service.recommender, prefix)
+    recommender = service.recommender
+    branch = service.id_browser(recommender).branch(recommender, prefix)
     if branch is None:
         raise NotInCatalogError(f"No item has a semantic ID that begins with {'-'.join(map(str, prefix))}.")
     return branch
@@ -244,7 +250,7 @@ async def _within(seconds: float, work: "asyncio.Future[T]", request: Request) -
         await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        raise Full(
+        raise BusyError(
             "The client went away." if gone.done() else f"The lists took longer than {seconds:g} s; ask again, or for fewer at once."
         )
     finally:

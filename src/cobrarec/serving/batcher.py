@@ -32,7 +32,7 @@ class Waiting(Protocol):
         ...
 
 
-class Full(CobraRecError):  # noqa: N818 - it is no fault of the request
+class BusyError(CobraRecError):
     """So much waits already that this request is refused."""
 
 
@@ -73,13 +73,13 @@ class Batcher(Generic[A, R]):
         """The answer, when it is there, or what went wrong with this request. To cancel it is to leave the queue.
 
         Raises:
-            Full: too much waits, or the batcher is closed.
+            BusyError: too much waits, or the batcher is closed.
         """
         loop = asyncio.get_running_loop()
         place: _Place[A, R] = _Place(asked, loop, loop.create_future())
         with self._changed:
             if self._is_closed or (self._num_waiting and self._num_waiting + asked.size > self._max_waiting):
-                raise Full("Too many requests wait; ask again in a second.")
+                raise BusyError("Too many requests wait; ask again in a second.")
             self._places.append(place)
             self._num_waiting += asked.size
             self._changed.notify()

@@ -22,6 +22,8 @@ GUARDED_PATHS = ("/reload", "/metrics")
 GUARDED_METHODS = ("PUT", "DELETE")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 """What the metrics tell apart; a caller can make up others without end."""
+LONGEST_MESSAGE = 1000
+"""Characters."""
 FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NOSNIFF, _NO_STORE = (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
@@ -118,7 +120,8 @@ class Gate:
 
 
 def problem(code: str, message: str, request_id: str) -> bytes:
-    """The body of an answer that is no success."""
+    """The body of an answer that is no success; a message that repeats what was sent does not repeat all of it."""
+    message = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} ..."
     return json.dumps({"error": {"code": code, "message": message, "request_id": request_id}}).encode()
 
 

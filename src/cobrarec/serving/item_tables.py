@@ -33,8 +33,16 @@ def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
     columns = {}
     for name in names:
         try:
-            columns[name] = pa.array([item.get(name) for item in items], schema.field(name).type)
+            columns[name] = _column([item.get(name) for item in items], schema.field(name).type)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError) as error:
             reason = " ".join(str(error).split())[:120]
             raise DataError(f"{name} holds {schema.field(name).type} in the catalog; the items have other values: {reason}.") from None
     return pa.table(columns)
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """The values in a type; raises what arrow raises where it cannot hold them as they are."""
+    column = pa.array(values, kind)
+    if pa.types.is_integer(kind) or pa.types.is_nested(kind):
+        pa.array(values).cast(kind)  # refuses what `pa.array` cuts off without a word: 1.5 among integers
+    return column

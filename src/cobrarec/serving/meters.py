@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from cobrarec.retrieval.live_catalog import Outcome
+from cobrarec.retrieval.live_catalog import ChangeResult
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -35,7 +35,7 @@ class Meters:
         """Count one reload: new, same or refused."""
         self._reloads.labels(outcome).inc()
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: ChangeResult) -> None:
         """Count what a change came to."""
         for kind in ("added", "changed", "removed"):
             self.items(kind, getattr(outcome, kind))

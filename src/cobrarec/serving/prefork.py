@@ -94,13 +94,14 @@ class Supervisor:
     def _fork(self) -> tuple[int, int]:
         """A worker's process, and the end of a pipe on which it says that it answers."""
         reading, writing = os.pipe()
+        first = os.getpid()
         worker = os.fork()
         if worker == 0:  # never comes back
             try:
                 os.close(reading)
                 for number in (signal.SIGCHLD, *STOPPED):
                     signal.signal(number, signal.SIG_DFL)
-                self._work(writing)
+                self._work(writing, first)
                 os._exit(0)
             except BaseException:
                 logger.exception("a worker ended")
@@ -108,8 +109,8 @@ class Supervisor:
         os.close(writing)
         return worker, reading
 
-    def _work(self, writing: int) -> None:
-        first = os.getppid()
+    def _work(self, writing: int, first: int) -> None:
+        threading.Thread(target=_end_with, args=(first,), daemon=True).start()
 
         def ready() -> None:
             """Tell the first process, if it listens."""
@@ -174,6 +175,13 @@ class Supervisor:
         for worker in self._leaving:
             os.kill(worker, signal.SIGKILL)
             os.waitpid(worker, 0)
+
+
+def _end_with(first: int) -> None:
+    """Stop this worker once the first process is gone, which could not say so."""
+    while os.getppid() == first:
+        time.sleep(LOOK_EVERY)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _answers(ready: int, until: float) -> bool:

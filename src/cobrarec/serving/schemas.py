@@ -16,6 +16,8 @@ MAX_K = 1000
 """Length of a list."""
 MAX_BEAMS = 1000
 """Semantic IDs that a request may keep in beam search."""
+MAX_PUT = 10_000
+"""Items that one call puts."""
 History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
 Times = Annotated[list[StrictInt], Field(max_length=MAX_HISTORY)]
 
@@ -168,7 +170,9 @@ class SemanticIdAnswer(BaseModel):
 class PutRequest(_Request):
     """Items to add, or to replace where the catalog has their ids."""
 
-    items: list[dict[str, Any]] = Field(min_length=1, description="`item_id` and columns of the items table; missing columns are null.")
+    items: list[dict[str, Any]] = Field(
+        min_length=1, max_length=MAX_PUT, description="`item_id` and columns of the items table; missing columns are null."
+    )
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, json_schema_extra={"examples": [{"items": [{"item_id": "B900", "title": "Rose water, 200 ml"}]}]}
@@ -186,11 +190,12 @@ class ChangeAnswer(BaseModel):
 
 
 class ReloadAnswer(BaseModel):
-    """What is served now."""
+    """What lies in the artifact's place."""
 
     artifact: str
     catalog_version: int
     is_new: bool = Field(description="False where the artifact is the one that was served before.")
+    is_served: bool = Field(description="False where it is only asked for: of several workers the first process loads it now.")
 
 
 class Health(BaseModel):

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +12,14 @@ from cobrarec import __version__
 from cobrarec.artifact import catalog_version_of, load_artifact, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
 from cobrarec.errors import CobraRecError, DataError
-from cobrarec.retrieval.live_catalog import LiveCatalog, Outcome
+from cobrarec.retrieval.live_catalog import ChangeResult, LiveCatalog
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
 from cobrarec.serving.asked_lists import AskedLists, answer_lists
-from cobrarec.serving.batcher import Batcher
+from cobrarec.serving.batcher import Batcher, BusyError
 from cobrarec.serving.browse import IdBrowser
 from cobrarec.serving.errand import Errand
-from cobrarec.serving.schemas import MAX_BEAMS, MAX_HISTORIES, MAX_HISTORY, MAX_K
+from cobrarec.serving.schemas import MAX_BEAMS, MAX_HISTORIES, MAX_HISTORY, MAX_K, MAX_PUT
 from cobrarec.serving.server_settings import ServerSettings
 
 logger = logging.getLogger("cobrarec.serving")
@@ -29,17 +30,39 @@ WRITER = "cobrarec serve"
 ONLY_READS = "this server only reads; change items with `cobrarec items` and reload"
 
 
-class ReadOnly(CobraRecError):  # noqa: N818 - it is no fault of the request
+MAX_CHANGES = 8
+"""Changes and reloads that may be under way or wait for each other; each holds one of the threads that answer other requests."""
+
+
+class ReadOnlyError(CobraRecError):
     """Items cannot be changed here; the message says why."""
 
 
 @dataclass(frozen=True)
-class Reloaded:
-    """What is served after a reload, and whether that is something else than before."""
+class ReloadResult:
+    """What lies in the folder, whether that is something else than was served before, and whether it is served already."""
 
     artifact: str
     catalog_version: int
     is_new: bool
+    is_served: bool = True
+
+
+@dataclass(frozen=True)
+class _Served:
+    """An artifact as it is served: what its manifest says, its recommender or its writer, and why there is no writer."""
+
+    manifest: dict[str, Any]
+    loaded: Recommender | LiveCatalog
+    read_only_reason: str | None = None
+
+    @property
+    def live(self) -> LiveCatalog | None:
+        return self.loaded if isinstance(self.loaded, LiveCatalog) else None
+
+    @property
+    def recommender(self) -> Recommender:
+        return self.loaded.recommender if isinstance(self.loaded, LiveCatalog) else self.loaded
 
 
 class NotInCatalogError(DataError):
@@ -70,50 +93,54 @@ class Service:
             ArtifactError: the artifact is refused, or another process holds it for writing.
         """
         self.folder, self.settings, self._device, self._ask_reload = Path(folder), settings, device, ask_reload
-        self._replacing = threading.Lock()
+        self._replacing, self._naming = threading.Lock(), threading.Lock()
+        self._changes = threading.BoundedSemaphore(MAX_CHANGES)
         self._browser: tuple[str, IdBrowser] | None = None
-        self._live: LiveCatalog | None = None
         if loaded is None:
-            self._recommender, self._live, self.read_only_reason = self._open()
+            self._served = self._open()
         else:
             _warm_up(loaded)
-            self._manifest = read_manifest(self.folder)
-            self._recommender, self.read_only_reason = loaded, ONLY_READS
+            self._served = _Served(read_manifest(self.folder), loaded, ONLY_READS)
         self.batcher: Batcher[AskedLists | Errand, Any] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
     @property
     def recommender(self) -> Recommender:
         """The recommender of the present artifact and version."""
-        return self._recommender if self._live is None else self._live.recommender
+        return self._served.recommender
 
-    def id_browser(self) -> IdBrowser:
+    @property
+    def read_only_reason(self) -> str | None:
+        """Why items cannot be changed here; None where they can."""
+        return self._served.read_only_reason
+
+    def id_browser(self, recommender: Recommender) -> IdBrowser:
         """The tree of semantic IDs in words, made at the first call for an artifact; raises ConfigError without a network."""
-        recommender = self.recommender
-        kept = self._browser
-        if kept is None or kept[0] != recommender.info.artifact:
-            kept = recommender.info.artifact, IdBrowser(TypicalWords.of(recommender.catalog.texts, recommender.semantic_ids))
-            self._browser = kept
-        return kept[1]
+        with self._naming:
+            if self._browser is None or self._browser[0] != recommender.info.artifact:
+                words = TypicalWords.of(recommender.catalog.texts, recommender.semantic_ids)
+                self._browser = recommender.info.artifact, IdBrowser(words)
+            return self._browser[1]
 
-    def put(self, table: Any) -> Outcome:
-        """`LiveCatalog.put`; raises ReadOnly where items cannot be changed."""
-        with self._replacing:
+    def put(self, table: Any) -> ChangeResult:
+        """`LiveCatalog.put`; raises ReadOnlyError where items cannot be changed, and BusyError where too many changes wait."""
+        with self._turn_of_change():
             return self._writable().put(table)
 
-    def remove(self, item_id: Any) -> Outcome:
+    def remove(self, item_id: Any) -> ChangeResult:
         """`LiveCatalog.remove` of one item.
 
         Raises:
-            ReadOnly: items cannot be changed.
+            ReadOnlyError: items cannot be changed.
             NotInCatalogError: there is no such item, or it is removed already.
+            BusyError: too many changes wait.
         """
-        with self._replacing:
+        with self._turn_of_change():
             live, catalog = self._writable(), self.recommender.catalog
             if item_id not in catalog or not catalog.is_listed[catalog.find(item_id)]:
                 raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
             return live.remove([item_id])
 
-    def reload(self) -> Reloaded:
+    def reload(self) -> ReloadResult:
         """Serve what lies in the folder now.
 
         Everything is checked and loaded beside the old one, which goes on until then, and stays where the new one is refused. Where
@@ -121,64 +148,65 @@ class Service:
 
         Raises:
             ArtifactError: the new one is refused.
+            BusyError: too many changes wait.
         """
-        with self._replacing:
-            before = self.recommender.info
+        with self._turn_of_change():
+            old, before = self._served, self.recommender.info
             artifact = str(read_manifest(self.folder)["sha256"])
-            own = self._live if artifact == before.artifact else None
+            own = old.live if artifact == before.artifact else None
             if own is not None or self._ask_reload is not None:
                 verify_files(self.folder)  # otherwise `_open` does, before anything is given up
             if own is not None and own.is_of(self.folder / CHANGES):
-                return Reloaded(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
+                return ReloadResult(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
             if self._ask_reload is not None:
                 version = catalog_version_of(self.folder)
                 self._ask_reload()
-                return Reloaded(artifact, version, (artifact, version) != (before.artifact, before.catalog_version))
+                is_new = (artifact, version) != (before.artifact, before.catalog_version)
+                return ReloadResult(artifact, version, is_new, is_served=not is_new)
             if own is not None:
                 own.close()  # it writes elsewhere, or cannot write any more; its lists stay until the new ones are there
-            recommender, live, reason = self._open()
-            old, self._recommender, self._live, self.read_only_reason = self._live, recommender, live, reason
-            if old is not None:
-                old.close()
+            self._served = self._open()
+            if old.live is not None:
+                old.live.close()
             now = self.recommender.info
             logger.info("reloaded: artifact %s, catalog version %d", now.artifact[:12], now.catalog_version)
             is_new = (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
-            return Reloaded(now.artifact, now.catalog_version, is_new)
+            return ReloadResult(now.artifact, now.catalog_version, is_new)
 
     def close(self) -> None:
         """Answer what waits, then let go of the artifact."""
         self.batcher.close()
         with self._replacing:
-            if self._live is not None:
-                self._live.close()
+            if self._served.live is not None:
+                self._served.live.close()
 
     def card(self) -> dict[str, Any]:
         """What is served, in words and numbers."""
-        recommender = self.recommender
+        served = self._served
+        recommender, manifest = served.recommender, served.manifest
         id_type: Literal["integer", "string"] = "integer" if recommender.catalog.id_type is int else "string"
         limits = {name: getattr(self.settings, name) for name in ("max_body_bytes", "max_waiting", "time_limit")}
-        limits |= {"max_histories": MAX_HISTORIES, "max_history": MAX_HISTORY, "max_k": MAX_K, "max_beams": MAX_BEAMS}
+        limits |= {"max_histories": MAX_HISTORIES, "max_history": MAX_HISTORY, "max_k": MAX_K, "max_beams": MAX_BEAMS, "max_put": MAX_PUT}
         return {
             "version": __version__,
             "artifact": recommender.info.artifact,
             "catalog_version": recommender.info.catalog_version,
-            "ranker": self._manifest["ranker"],
+            "ranker": manifest["ranker"],
             "split": recommender.info.split,
             "num_items": int(recommender.catalog.is_listed.sum()),
             "columns": recommender.catalog.table.schema.names,
             "id_type": id_type,
             "score": recommender.score_formula,
-            "model": self._manifest["model"],
+            "model": manifest["model"],
             "settings": recommender.config.model_dump(mode="json"),
             "limits": limits,
-            "read_only": self.read_only_reason,
+            "read_only": served.read_only_reason,
         }
 
-    def _open(self) -> tuple[Recommender, LiveCatalog | None, str | None]:
-        """The recommender, its writer, and why there is none."""
+    def _open(self) -> _Served:
+        """What lies in the folder, ready to answer."""
         manifest = read_manifest(self.folder)
-        ranker = manifest["ranker"]
-        reason = None
+        ranker, reason = manifest["ranker"], None
         if self.settings.read_only:
             reason = ONLY_READS
         elif ranker != "cobra":
@@ -188,19 +216,28 @@ class Service:
         if reason is not None:
             recommender = load_artifact(self.folder, self._device)
             _warm_up(recommender)
-            self._manifest = manifest
-            return recommender, None, reason
+            return _Served(manifest, recommender, reason)
         live = open_live_catalog(self.folder, WRITER, self._device)
         live.warm_up()
         _warm_up(live.recommender)
-        self._manifest = manifest
-        return live.recommender, live, None
+        return _Served(manifest, live)
+
+    @contextmanager
+    def _turn_of_change(self) -> Iterator[None]:
+        """One change or reload at a time; raises BusyError where too many wait."""
+        if not self._changes.acquire(blocking=False):
+            raise BusyError("Too many changes of items wait; ask again in a second, or put more items at once.")
+        try:
+            with self._replacing:
+                yield
+        finally:
+            self._changes.release()
 
     def _writable(self) -> LiveCatalog:
-        live = self._live
-        if live is None:
-            raise ReadOnly(f"Items cannot be changed here: {self.read_only_reason}.")
-        return live
+        served = self._served
+        if served.live is None:
+            raise ReadOnlyError(f"Items cannot be changed here: {served.read_only_reason}.")
+        return served.live
 
     def _answer(self, asked: Sequence[AskedLists | Errand]) -> Sequence[Any]:
         """Answers to requests of one key: the bodies of lists, or what an errand brings, of which there is one at a time."""

@@ -16,7 +16,7 @@ from cobrarec.errors import CobraRecError, DataError
 from cobrarec.report.markup import Markup, Number, join, tag, user_text
 from cobrarec.report.plots import Mark, Series, line_chart
 from cobrarec.retrieval.recommender import Recommender
-from cobrarec.serving.batcher import Full
+from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.browse import SHOWN, IdBrowser, search_items
 from cobrarec.serving.errand import Errand
 from cobrarec.serving.meters import Meters
@@ -158,11 +158,12 @@ class Desk:
         return tag("div", *charts, class_="pair")
 
     async def _tree(self, prefix: list[int]) -> Markup:
-        browser = await self._browser()
+        recommender = self.service.recommender
+        browser = await self._browser(recommender)
         if browser is None:
-            manifest = self.service.card()["ranker"]
-            raise DataError(f"The ranker {manifest} has no semantic IDs, and so no tree of them.")
-        return await run_in_threadpool(tree_panel, browser, self.service.recommender, prefix)
+            ranker = self.service.card()["ranker"]
+            raise DataError(f"The ranker {ranker} has no semantic IDs, and so no tree of them.")
+        return await run_in_threadpool(tree_panel, browser, recommender, prefix)
 
     async def _put(self, token: str | None, item_id: str, fields: Mapping[str, str | None], as_json: str | None) -> Markup:
         self._check_writable(token)
@@ -201,16 +202,16 @@ class Desk:
         try:
             return await asyncio.wait_for(self.service.batcher.ask(Errand(run)), seconds)
         except TimeoutError:
-            raise Full(f"The model took longer than {seconds:g} s; try again.") from None
+            raise BusyError(f"The model took longer than {seconds:g} s; try again.") from None
 
-    async def _browser(self) -> IdBrowser | None:
+    async def _browser(self, recommender: Recommender) -> IdBrowser | None:
         """The tree in words; None where the ranker has no IDs."""
         if not self.dials:
             return None
-        return await run_in_threadpool(self.service.id_browser)
+        return await run_in_threadpool(self.service.id_browser, recommender)
 
     async def _words(self) -> Words | None:
-        browser = await self._browser()
+        browser = await self._browser(self.service.recommender)
         return None if browser is None else browser.words.path
 
 
