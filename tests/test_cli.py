@@ -134,7 +134,7 @@ def test_sigterm_leaves_a_folder_of_lists_that_the_same_command_goes_on_with(run
     import time
 
     many_histories(tmp_path / "h.parquet", 10)
-    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--users-per-part", "2", "--out"]
+    words = ["recommend", "--artifact", str(run / "artifact"), "--histories", str(tmp_path / "h.parquet"), "--users-per-part", "6", "--out"]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     with subprocess.Popen([sys.executable, "-m", "cobrarec", *words, str(stopped)], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
@@ -329,7 +329,7 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_artifact(tmp_path):
     import time
 
     tables = write_small(tmp_path)
-    words = ["fit", *tables, "--training.checkpoint-seconds", "0.001", "--training.num-epochs", "30", "--training.patience", "0"]
+    words = ["fit", *tables, "--training.checkpoint-seconds", "0.1", "--training.num-epochs", "10", "--training.patience", "0"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     with subprocess.Popen([sys.executable, "-m", "cobrarec", *words, "--out", str(killed)], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120

@@ -49,6 +49,7 @@ class Definition(Section):
     """Whether tables and picture show what the papers report, too."""
 
     _configs: dict[tuple[str, float | None], Config] = PrivateAttr(default_factory=dict)
+    _settings: dict[tuple[str, float | None], str] = PrivateAttr(default_factory=dict)
 
     def config_of(self, model: str, scale: float | None = None) -> Config:
         """The resolved settings of a row that is no ensemble; raises ConfigError where they cannot be.
@@ -81,7 +82,9 @@ class Definition(Section):
         row = self.rows[model]
         if row.ensemble:
             return "ensemble of " + " ".join(self.hash_of(member, scale) for member in row.ensemble)
-        return settings_read(self.config_of(model, scale))
+        if (model, scale) not in self._settings:
+            self._settings[model, scale] = settings_read(self.config_of(model, scale))
+        return self._settings[model, scale]
 
     def hash_of(self, model: str, scale: float | None = None) -> str:
         """The first 16 digits of the sha256 of `settings_of`."""

@@ -58,10 +58,12 @@ class _Served:
 
     @property
     def live(self) -> LiveCatalog | None:
+        """The writer, where there is one."""
         return self.loaded if isinstance(self.loaded, LiveCatalog) else None
 
     @property
     def recommender(self) -> Recommender:
+        """Of the present version."""
         return self.loaded.recommender if isinstance(self.loaded, LiveCatalog) else self.loaded
 
 
