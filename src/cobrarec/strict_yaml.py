@@ -7,7 +7,7 @@ import yaml
 
 from cobrarec.errors import ConfigError
 
-_SafeLoader: Any = yaml.SafeLoader
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 
 
 class _UniqueKeys(_SafeLoader):  # type: ignore[misc]

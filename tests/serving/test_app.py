@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from fastapi import Request
 from small_server import TOKEN, artifact_in, in_process, item_ids
 
 from cobrarec.errors import MachineError
@@ -208,14 +209,13 @@ def test_what_takes_too_long_is_given_up(tmp_path, monkeypatch):
 
 
 def test_the_work_for_a_client_that_went_away_is_dropped():
-    class Gone:
-        async def receive(self):
-            return {"type": "http.disconnect"}
+    async def receive():
+        return {"type": "http.disconnect"}
 
     async def main():
         work = asyncio.get_running_loop().create_future()
         with pytest.raises(BusyError, match="went away"):
-            await application._within(20, work, Gone())
+            await application._within(20, work, Request({"type": "http", "headers": []}, receive))
         assert work.cancelled()
 
     asyncio.run(main())

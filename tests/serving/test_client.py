@@ -1,3 +1,5 @@
+import re
+
 import httpx
 import pytest
 from small_server import TOKEN, artifact_in, in_process, item_ids
@@ -54,7 +56,7 @@ def test_a_refusal_is_raised_with_the_servers_words(tmp_path):
         with pytest.raises(RefusedError, match="lacks the item 'nobody'") as caught:
             client.item("nobody")
         assert (caught.value.status, caught.value.code) == (404, "not_found")
-        assert len(caught.value.request_id) == 16
+        assert re.fullmatch("[0-9a-f]{8}-[0-9]+", caught.value.request_id)
 
 
 def test_a_busy_server_is_asked_again_after_the_pause_it_asks_for(monkeypatch):

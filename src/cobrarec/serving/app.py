@@ -3,12 +3,13 @@
 import asyncio
 import dataclasses
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
@@ -24,11 +25,14 @@ from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.item_tables import items_table
+from cobrarec.serving.json_route import JsonRoute
 from cobrarec.serving.meters import Meters
 from cobrarec.serving.service import NotInCatalogError, ReadOnlyError, Service
 
 logger = logging.getLogger("cobrarec.serving")
 T = TypeVar("T")
+LOOK_EVERY = 0.5
+"""Seconds between looks whether the client of a request that waits is still there."""
 REFUSED = "What lies in the artifact's place is refused, and what was served goes on. The server's log says why."
 DESCRIPTION = """Raw histories in, ranked item ids out: COBRA generates an item's semantic ID, then its dense vector.
 
@@ -90,12 +94,16 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
 
 
 def _add_lists(app: FastAPI, service: Service) -> None:
-    @app.post("/recommend", response_model=schemas.RecommendAnswer, responses=_problems(503), tags=["lists"])
+    lists = APIRouter(route_class=JsonRoute)
+
+    @lists.post("/recommend", response_model=schemas.RecommendAnswer, responses=_problems(503), tags=["lists"])
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best k items for each history."""
         request.state.sizes = f"{len(body.histories)} x {body.k}"
         answer = await _within(service.settings.time_limit, service.batcher.ask(AskedLists(body)), request)
         return Response(answer, media_type="application/json")
+
+    app.include_router(lists)
 
     @app.post("/similar", response_model=schemas.SimilarAnswer, responses=_problems(404), tags=["lists"])
     async def similar(body: schemas.SimilarRequest) -> dict[str, Any]:
@@ -244,21 +252,15 @@ def _branch(service: Service, prefix: list[int]) -> dict[str, Any]:
 
 async def _within(seconds: float, work: "asyncio.Future[T]", request: Request) -> T:
     """The result of `work`, unless it takes too long or the client goes away; then the work is left."""
-    gone = asyncio.ensure_future(_disconnected(request))
+    until = time.monotonic() + seconds
     try:
-        both: set[asyncio.Future[Any]] = {work, gone}
-        await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise BusyError(
-            "The client went away." if gone.done() else f"The lists took longer than {seconds:g} s; ask again, or for fewer at once."
-        )
+        while not work.done():
+            left = until - time.monotonic()
+            if left <= 0:
+                raise BusyError(f"The lists took longer than {seconds:g} s; ask again, or for fewer at once.")
+            await asyncio.wait((work,), timeout=min(left, LOOK_EVERY))
+            if not work.done() and await request.is_disconnected():
+                raise BusyError("The client went away.")
+        return work.result()
     finally:
-        for one in (work, gone):
-            one.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    """Returns when the client goes away."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        work.cancel()

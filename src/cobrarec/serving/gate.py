@@ -1,7 +1,10 @@
 """Gate: what every request passes, whatever it asks for: host, origin, token, a name and a time in log and metrics."""
 
+import functools
+import itertools
 import json
 import logging
+import os
 import re
 import time
 import uuid
@@ -25,6 +28,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 LONGEST_MESSAGE = 1000
 """Characters."""
 FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
+_numbers = itertools.count(1)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NOSNIFF, _NO_STORE = (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
 
@@ -126,9 +130,15 @@ def problem(code: str, message: str, request_id: str) -> bytes:
 
 
 def _request_id(given: bytes | None) -> str:
-    """The caller's own name for the request, where it is a plain word, else a new one."""
+    """The caller's own name for the request, where it is a plain word, else a new one: a process draws one word, and counts."""
     word = (given or b"").decode("latin-1")
-    return word if _NAME.fullmatch(word) else uuid.uuid4().hex[:16]
+    return word if _NAME.fullmatch(word) else f"{_process_word(os.getpid())}-{next(_numbers)}"
+
+
+@functools.cache
+def _process_word(process: int) -> str:
+    """Drawn once a process, also after a fork."""
+    return uuid.uuid4().hex[:8]
 
 
 def _host_name(host: bytes) -> str:

@@ -1,5 +1,6 @@
 """Service: the artifact that is served now, its changes, and another one in its place without a request that fails."""
 
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +101,7 @@ class Service:
         self._browser: tuple[str, IdBrowser] | None = None
         if loaded is None:
             self._served = self._open()
+            _settle()
         else:
             _warm_up(loaded)
             self._served = _Served(read_manifest(self.folder), loaded, ONLY_READS)
@@ -170,6 +172,8 @@ class Service:
             self._served = self._open()
             if old.live is not None:
                 old.live.close()
+            del old, own
+            _settle()
             now = self.recommender.info
             logger.info("reloaded: artifact %s, catalog version %d", now.artifact[:12], now.catalog_version)
             is_new = (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
@@ -263,3 +267,10 @@ def _warm_up(recommender: Recommender) -> None:
     """The first list of a process takes longer; nobody should wait for it."""
     item = recommender.catalog.item_ids[0]
     recommender.recommend([[item], []], 10)
+
+
+def _settle() -> None:
+    """Let the collector look no more through what stays, which takes longer than many a request."""
+    gc.unfreeze()  # what was there before may be garbage now
+    gc.collect()
+    gc.freeze()
