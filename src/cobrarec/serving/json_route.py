@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 class JsonRoute(APIRoute):
     """A route whose endpoint is called with the checked body and the request, and gives a `Response`. Documented as any other."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request; raises RequestValidationError as FastAPI's own does, and for a body that is nested too deep."""
         assert self.body_field is not None
         model: type[BaseModel] = self.body_field.field_info.annotation  # type: ignore[assignment]
