@@ -216,5 +216,6 @@ def trained_recommender(
     items = cold_start.item_vectors(model, identified.embeddings, popularity > 0)
     model.refresh_evidence(items)
     info = ArtifactInfo(popularity, split.name, prepared.seed)
+    memory = None if memory is None else memory.with_unknown_items(items, popularity > 0)
     recommender = Recommender.of_network(catalog, identified.semantic_ids, model, items, prepared.config.retrieval, info, memory)
     return recommender, cold_start

@@ -30,7 +30,8 @@ def test_every_ranker_is_recorded_before_and_after(done):
     _, results = done
     found = {(one["model"], one["protocol"]) for one in results.records()}
     both = {(model, protocol) for model in ("cobra", "counts", "content", "popularity") for protocol in ("added", "not-added")}
-    assert found == both | {(part, "added") for part in ("no-memory", "direct", "cascade")} | {("cobra", "pretended")}
+    parts = {(part, "added") for part in ("no-memory", "direct", "cascade", "no-stand-ins")}
+    assert found == both | parts | {(name, "pretended") for name in ("cobra", "no-stand-ins")}
     levels = [one["config"]["retrieval"].get("new_item_level", 0) for one in results.records() if one["model"] == "cobra"]
     assert sorted(levels) == [-1, -1, 0, 0, 0, 0.5, 0.5, 1, 1, 1.5, 1.5, 2, 2, 3, 3]
     for record in results.records():
@@ -100,7 +101,7 @@ def test_a_missing_record_alone_is_made_again_from_the_same_run(done):
 def test_an_estimate_says_what_would_run_and_does_nothing(done, tmp_path):
     selection, told = dataclasses.replace(done[0], out=tmp_path / "out", results=tmp_path / "results"), Told()
     assert run_cold(selection, told, estimate_only=True, config=small_config()).records() == []
-    assert "24 records to make" in told.lines[-1]
+    assert "26 records to make" in told.lines[-1]
     assert list(tmp_path.iterdir()) == []
 
 

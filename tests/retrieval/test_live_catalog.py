@@ -12,11 +12,13 @@ from cobrarec import pipeline
 from cobrarec.artifact import load_artifact, open_live_catalog
 from cobrarec.config import DataConfig, RunOptions
 from cobrarec.data.catalog import Catalog
+from cobrarec.data.interactions import Histories
 from cobrarec.errors import ArtifactError, DataError, MachineError
 from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.retrieval.change_log import LogWriter
 from cobrarec.retrieval.item_changes import ItemChange
 from cobrarec.retrieval.live_catalog import apply_changes
+from cobrarec.retrieval.stand_ins import NUM_NEIGHBORS
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder
 from small_run import small_config, small_world
@@ -128,6 +130,9 @@ def same_recommender(one, other):
     assert (one.semantic_ids.codes == other.semantic_ids.codes).all()
     for name, array in one.items.arrays().items():
         assert torch.equal(array, other.items.arrays()[name])
+    shares = [recommender.network.memory.shares.toarray() for recommender in (one, other) if recommender.network.memory.shares is not None]
+    assert len(shares) in (0, 2)
+    assert np.array_equal(shares[:1], shares[1:])
     assert one.info == dataclasses.replace(other.info, popularity=one.info.popularity, artifact=one.info.artifact)
     return list(one.recommend(histories, 20)) == list(other.recommend(histories, 20))
 
@@ -144,6 +149,21 @@ def test_an_added_item_is_a_neighbor_of_what_it_is_like_and_can_stand_in_histori
     assert item in now.catalog.item_ids[torch.topk(cosines, 6).indices.numpy()]
     assert now.recommend([["new"]], 5, unknown="error")[0] != now.recommend([[]], 5)[0]
     assert "new" not in before.catalog, "who holds the old one goes on with it"
+
+
+def test_an_added_item_has_shares_in_the_counts_of_the_known_items_nearest_to_it(live):
+    before = live.recommender
+    item = before.catalog.item_ids[5]
+    live.put(like(before, item, item_id="new"))
+    now, memory = live.recommender, live.recommender.network.memory
+    known = np.flatnonzero(now.info.popularity > 0)
+    cosines = now.items.unit[known] @ now.items.unit[-1]
+    nearest = known[torch.topk(cosines, NUM_NEIGHBORS).indices.numpy()]
+    assert set(memory.shares[[-1]].indices.tolist()) == set(nearest[(now.items.unit[nearest] @ now.items.unit[-1] > 0).numpy()].tolist())
+    histories = Histories.from_lists([[row] for row in range(now.catalog.num_items - 1)])
+    counted = memory.scores(histories).toarray()
+    np.testing.assert_allclose(counted[:, -1], counted[:, nearest] @ memory.shares[[-1]].toarray()[0, nearest])
+    assert counted[:, -1].any()
 
 
 def test_changed_text_moves_an_item_to_the_bucket_of_its_new_text(live):

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.slow_counts import transition_counts
 from cobrarec.data.interactions import Histories
+from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.stand_ins import StandIns
 from cobrarec.retrieval.transition_memory import TransitionMemory, recent_items
 from cobrarec.semantic_ids import collaborative
 
@@ -50,17 +53,53 @@ def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_array_equal(TransitionMemory.fit(histories, NUM_ITEMS).counts.toarray(), whole.counts.toarray())
 
 
-def test_the_arrays_hold_everything() -> None:
+def test_an_item_without_counts_has_its_shares_in_those_of_others() -> None:
+    memory = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0], [1, 0]]), 4, window=2, last=3).with_num_items(6)
+    memory = memory.with_stand_ins(
+        np.array([3, 4, 5]), StandIns(np.array([[1, 1], [1, 2], [0, 0]]), np.float32([[0, 0], [0.25, 0.75], [0, 0]]))
+    )
+    memory = memory.with_stand_ins(np.array([5]), StandIns(np.array([[0, 2]]), np.float32([[1, 0]])))
+    share = np.eye(6)
+    share[3:] = 0
+    share[4, [1, 2]], share[5, 0] = [0.25, 0.75], 1
+    expected = share @ memory.counts.toarray() @ share.T
+    histories = Histories.from_lists([[0, 4, 1], [5], [3], [], [2, 5]])
+    for user, history in enumerate([[0, 4, 1], [5], [3], [], [2, 5]]):
+        wanted = sum((expected[a] / place for place, a in enumerate(reversed(history[-3:]), start=1)), np.zeros(6))
+        np.testing.assert_allclose(memory.scores(histories).toarray()[user], wanted)
+    assert expected[0, 4] > 0
+    assert memory.best_predecessors(np.array([3, 5]), np.array([4])).tolist() == [5]
+    again = memory.with_stand_ins(np.array([4]), StandIns(np.array([[0]]), np.float32([[0]])))
+    assert again.scores(Histories.from_lists([[0]])).toarray()[0, 4] == 0, "shares are replaced, not added"
+
+
+def test_all_items_but_the_known_ones_get_stand_ins() -> None:
+    items = ItemVectors(torch.tensor([[1.0, 0], [0, 1], [0.9, 0.1]]), torch.zeros(3), torch.zeros(3))
+    memory = TransitionMemory.fit(Histories.from_lists([[1, 0], [0, 1, 0]]), 3)
+    assert memory.with_unknown_items(items, np.array([True, True, True])) is memory
+    counts = memory.with_unknown_items(items, np.array([True, True, False])).scores(Histories.from_lists([[1]])).toarray()[0]
+    assert counts[2] > 0.8 * counts[0]
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_the_arrays_hold_everything(shares: bool) -> None:
     memory = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0]]), 4, window=3, last=2, reverse=0.25)
+    if shares:
+        memory = memory.with_stand_ins(np.array([3]), StandIns(np.array([[0, 1]]), np.float32([[0.5, 0.5]])))
     again = TransitionMemory.from_arrays(memory.arrays())
     assert (again.window, again.last, again.reverse) == (3, 2, 0.25)
     np.testing.assert_array_equal(again.counts.toarray(), memory.counts.toarray())
+    histories = Histories.from_lists([[0, 3], [1]])
+    np.testing.assert_array_equal(again.scores(histories).toarray(), memory.scores(histories).toarray())
 
 
 def test_damaged_arrays_are_refused() -> None:
     arrays = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0]]), 4).arrays()
     with pytest.raises(ValueError):
         TransitionMemory.from_arrays({**arrays, "indices": arrays["indices"] + 4})
+    shares = {f"share_{name}": array for name, array in TransitionMemory.fit(Histories.from_lists([[0, 1]]), 2).arrays().items()}
+    with pytest.raises(ValueError, match="shares of 2 items"):
+        TransitionMemory.from_arrays({**arrays, **shares})
     with pytest.raises(KeyError):
         TransitionMemory.from_arrays({name: array for name, array in arrays.items() if name != "settings"})
 

@@ -8,7 +8,7 @@ validation says of a level of new items, where some of the known ones are treate
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from cobrarec.experiments.provenance import provenance
 from cobrarec.experiments.records import Ranks, Record, Results, key_of
 from cobrarec.experiments.run_experiment import check_same_data, places
 from cobrarec.progress import Progress, Silent
+from cobrarec.retrieval.recommender import Recommender
 from cobrarec.run_folder import RunFolder, settings_read
 from cobrarec.training.job import torch_threads
 
@@ -46,7 +47,9 @@ PARTS = {
     "cascade": {"direct_weight": 0.0, "memory_weight": 0.0},
 }
 """Lists of the same network that are ordered by some of its terms alone."""
-MODELS = ("cobra", *PARTS, *BASELINES)
+NO_STAND_INS = "no-stand-ins"
+"""The same lists, but with a memory that knows nothing of new items."""
+MODELS = ("cobra", NO_STAND_INS, *PARTS, *BASELINES)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _rankers(config: Config) -> list[tuple[str, Config, tuple[ColdProtocol, ...]
     baselines = [(name, config.model_copy(update={"ranker": name}), both) for name in BASELINES]
     levels = [("cobra", _with(config, new_item_level=level), raised) for level in LEVELS if level != config.retrieval.new_item_level]
     parts = [(name, _with(config, **changes), raised[:1]) for name, changes in PARTS.items()]
-    return [("cobra", config, every), *parts, *levels, *baselines]
+    return [("cobra", config, every), (NO_STAND_INS, config, raised), *parts, *levels, *baselines]
 
 
 def _with(config: Config, **changes: float) -> Config:
@@ -176,7 +179,8 @@ def make_record(job: ColdJob, world: ColdWorld) -> tuple[Record, Ranks]:
         ranker = world.baseline(job.model, catalog)
     else:
         changes = {name: value for name, value in retrieval if value != RetrievalConfig.model_fields[name].get_default()}
-        ranker = measured.recommender.with_settings(**changes)
+        recommender = _without_stand_ins(measured.recommender) if job.model == NO_STAND_INS else measured.recommender
+        ranker = recommender.with_settings(**changes)
     lists = rank(ranker, users, world.progress, K)
     ranks = ranks_to_keep(lists, users, catalog, _hash_of(job.config))
     of = {"new": measured.is_new, "known": ~measured.is_new, "all": np.ones(users.num_users, bool)}
@@ -198,6 +202,13 @@ def make_record(job: ColdJob, world: ColdWorld) -> tuple[Record, Ranks]:
         **world.trained.made,
     }
     return record, ranks
+
+
+def _without_stand_ins(recommender: Recommender) -> Recommender:
+    memory = recommender.network.memory
+    memory = None if memory is None else replace(memory, shares=None)
+    parts = (recommender.catalog, recommender.semantic_ids, recommender.model, recommender.items, recommender.config, recommender.info)
+    return Recommender.of_network(*parts, memory)
 
 
 def _difference_of(job: ColdJob) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Choosing a level of new items on validation, where all items were there: some of the known ones are treated as if they were new.
 
 A seeded tenth of the items with training interactions gets what an added item gets: codes by its text, the values of a regression that was
-fitted without it, no place in the transition memory. What remains of it is in the network, which has seen it as a target.
+fitted without it, stand-ins in the transition memory. What remains of it is in the network, which has seen it as a target.
 """
 
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ def pretend_new(trained: TrainedRun, share: float, device: str) -> Pretended:
     memory = chosen.network.memory
     if memory is not None:
         train = without_items(prepared.split.train, popularity == 0)
-        memory = TransitionMemory.fit(train, len(codes), **prepared.config.memory.model_dump())
+        memory = TransitionMemory.fit(train, len(codes), **prepared.config.memory.model_dump()).with_unknown_items(items, popularity > 0)
     info = replace(chosen.info, popularity=popularity)
     recommender = Recommender.of_network(chosen.catalog, semantic_ids, model, items, chosen.config, info, memory)
     users = sample_users(held_out_of(prepared, "valid"), prepared.config.training.max_valid_users, prepared.seed)

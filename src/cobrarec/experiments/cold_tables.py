@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cobrarec.experiments.bootstrap import METRICS, Difference, intervals, user_values
+from cobrarec.experiments.cold import NO_STAND_INS
 from cobrarec.experiments.records import Record, Results
 from cobrarec.experiments.result_tables import NOTHING, difference, figure, spread
 
@@ -48,32 +49,36 @@ def _level(record: Record) -> float:
 
 
 def _levels(records: Sequence[Record], protocol: str, results: Results) -> list[str]:
-    """A line per level of the network's lists."""
+    """A line per level of the network's lists, and one for those without stand-ins."""
     lines = []
-    of_network = [record for record in records if record["model"] == "cobra" and record["protocol"] == protocol]
+    of_network = [record for record in records if record["model"] in ("cobra", NO_STAND_INS) and record["protocol"] == protocol]
     gains = _above_zero(of_network, results)
-    for level in sorted({_level(record) for record in of_network}):
-        own = [record for record in of_network if _level(record) == level]
-        cells = [f"{level:g}", *(_pair(own, group) for group in ("new", "known", "all"))]
-        cells += [difference(gains[level]) if level in gains else "", spread([one["places_of_new"] for one in own])]
+    for model, level in sorted({(record["model"], _level(record)) for record in of_network}):
+        own = [record for record in of_network if (record["model"], _level(record)) == (model, level)]
+        name = f"{level:g}" if model == "cobra" else f"{level:g}, without stand-ins"
+        cells = [name, *(_pair(own, group) for group in ("new", "known", "all"))]
+        cells += [difference(gains[model, level]) if (model, level) in gains else "", spread([one["places_of_new"] for one in own])]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _above_zero(records: Sequence[Record], results: Results) -> dict[float, Difference]:
-    """By level what the NDCG@10 of all users is above that at level 0, users of all seeds together; only where all ranks are kept."""
-    found: dict[float, list[np.ndarray]] = {}
+def _above_zero(records: Sequence[Record], results: Results) -> dict[tuple[str, float], Difference]:
+    """By model and level what the NDCG@10 of all users is above that of `cobra` at level 0, users of all seeds together.
+
+    Only where all ranks are kept.
+    """
+    found: dict[tuple[str, float], list[np.ndarray]] = {}
     for record in sorted(records, key=lambda one: one["seed"]):
         if (ranks := results.ranks(record)) is not None:
-            found.setdefault(_level(record), []).append(user_values(ranks.ranks)[:, 1])
-    values = {level: np.concatenate(of) for level, of in found.items()}
-    base = values.pop(0.0, np.zeros(0))
-    apart = {level: of - base for level, of in values.items() if len(of) == len(base)}
+            found.setdefault((record["model"], _level(record)), []).append(user_values(ranks.ranks)[:, 1])
+    values = {name: np.concatenate(of) for name, of in found.items()}
+    base = values.pop(("cobra", 0.0), np.zeros(0))
+    apart = {name: of - base for name, of in values.items() if len(of) == len(base)}
     if not apart:
         return {}
     columns = np.stack(list(apart.values()), axis=1)
     limits = zip(columns.mean(0).tolist(), intervals(columns).tolist(), strict=True)
-    return {level: Difference(mean, *around) for level, (mean, around) in zip(apart, limits, strict=True)}
+    return {name: Difference(mean, *around) for name, (mean, around) in zip(apart, limits, strict=True)}
 
 
 def _rows(records: Sequence[Record]) -> list[str]:

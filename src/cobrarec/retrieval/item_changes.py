@@ -16,6 +16,7 @@ from safetensors.numpy import load, save
 from cobrarec.errors import ArtifactError
 from cobrarec.model.item_vectors import ItemVectors
 from cobrarec.retrieval.new_items import EncodedItems
+from cobrarec.retrieval.stand_ins import StandIns
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class ItemChange:
         if self.encoded is not None:
             arrays |= {"embeddings": self.encoded.embeddings, "codes": self.encoded.codes}
             arrays |= {name: array.numpy() for name, array in self.encoded.items.arrays().items()}
+            if (stand_ins := self.encoded.stand_ins) is not None:
+                arrays |= {"neighbors": stand_ins.neighbors, "neighbor_weights": stand_ins.weights}
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     @classmethod
@@ -45,8 +48,10 @@ class ItemChange:
                 table = stream.read_all()
             if not arrays:
                 return cls(table)
-            embeddings, codes = arrays.pop("embeddings"), arrays.pop("codes")
+            embeddings, codes, stand_ins = arrays.pop("embeddings"), arrays.pop("codes"), None
+            if "neighbors" in arrays:
+                stand_ins = StandIns(arrays.pop("neighbors"), arrays.pop("neighbor_weights"))
             items = ItemVectors.from_arrays({name: torch.from_numpy(array) for name, array in arrays.items()})
-            return cls(table, EncodedItems(embeddings, codes, items))
+            return cls(table, EncodedItems(embeddings, codes, items, stand_ins))
         except (SafetensorError, KeyError, ValueError, TypeError, pa.ArrowInvalid) as error:
             raise ArtifactError(f"A record of the changes cannot be read: {' '.join(str(error).split())}") from None

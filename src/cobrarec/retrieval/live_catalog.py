@@ -26,6 +26,7 @@ from cobrarec.retrieval.change_log import LogWriter
 from cobrarec.retrieval.item_changes import ItemChange
 from cobrarec.retrieval.new_items import EncodedItems, NewItemTools
 from cobrarec.retrieval.recommender import Recommender
+from cobrarec.retrieval.stand_ins import StandIns
 from cobrarec.semantic_ids.semantic_ids import SemanticIds
 
 
@@ -82,7 +83,11 @@ class LiveCatalog:
             popularity = np.pad(now.info.popularity, (0, int(edit.is_new.sum())))
             trained_rows = np.where(popularity[edit.rows] > 0, edit.rows, -1)
             encoded = self._tools.encode(now.model, edit.texts, trained_rows)
-            self._make(ItemChange(news, _kept(encoded, now, edit.rows, keeps)))
+            kept = _kept(encoded, now, edit.rows, keeps)
+            if now.network.memory is not None:
+                stand_ins = StandIns.nearest(kept.items.vectors, trained_rows < 0, now.items, now.info.popularity > 0)
+                kept = replace(kept, stand_ins=stand_ins)
+            self._make(ItemChange(news, kept))
             added = int(edit.is_new.sum())
             return ChangeResult(added, len(edit.rows) - added, unchanged, catalog_version=self._recommender.info.catalog_version)
 
@@ -150,6 +155,8 @@ def apply_changes(recommender: Recommender, changes: Sequence[ItemChange], confi
     )
     memory = recommender.network.memory
     memory = None if memory is None else memory.with_num_items(catalog.num_items)
+    if memory is not None and put is not None and put.encoded is not None and put.encoded.stand_ins is not None:
+        memory = memory.with_stand_ins(edit.rows, put.encoded.stand_ins)
     return Recommender.of_network(catalog, semantic_ids, model, items, recommender.config, info, memory)
 
 
@@ -176,7 +183,9 @@ def merged(changes: Sequence[ItemChange]) -> tuple[ItemChange | None, list[Any]]
     }
     embeddings = np.concatenate([part.embeddings for part in encoded])[order]
     codes = np.concatenate([part.codes for part in encoded])[order]
-    return ItemChange(table, EncodedItems(embeddings, codes, ItemVectors.from_arrays(items))), list(removed)
+    stand_ins = StandIns.joined([part.stand_ins for part in encoded], order)
+    put = EncodedItems(embeddings, codes, ItemVectors.from_arrays(items), stand_ins)
+    return ItemChange(table, put), list(removed)
 
 
 def _kept(encoded: EncodedItems, now: Recommender, rows: npt.NDArray[np.int64], keeps: npt.NDArray[np.bool_]) -> EncodedItems:

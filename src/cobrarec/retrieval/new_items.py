@@ -10,6 +10,7 @@ from cobrarec.model.cobra import Cobra
 from cobrarec.model.cold_start import ColdStart
 from cobrarec.model.item_tokenizer import ItemTokenizer, TokenTable
 from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.stand_ins import StandIns
 from cobrarec.semantic_ids.assigner import CodeAssigner
 from cobrarec.semantic_ids.text_embeddings import TextEmbedder
 
@@ -21,6 +22,8 @@ class EncodedItems:
     embeddings: npt.NDArray[np.float32]
     codes: npt.NDArray[np.int32]
     items: ItemVectors
+    stand_ins: StandIns | None = None
+    """Whose transition counts they have; None where nothing is counted."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 count(a, b) = sum over the times b came d <= window places after a of 1 / d; with `reverse` r, plus r times count(b, a).
 score(b) = sum over the last n items a of the history of count(a, b) / (places of a from the end).
+
+An item that nobody took has shares in the counts of others (`StandIns`): count(a, b) becomes the sum over c and d of
+share(a, c) count(c, d) share(b, d), where a known item has all of its own.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from cobrarec.data.interactions import Histories
+from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval.stand_ins import StandIns
 from cobrarec.semantic_ids.collaborative import transition_counts
 
 COUNT_SCALE = 10.0
@@ -32,6 +38,8 @@ class TransitionMemory:
     """History items that score."""
     reverse: float = 0.0
     """Weight with which the way back was counted too."""
+    shares: sparse.csr_array | None = None
+    """`[num_items, num_items]`, float64: of items without counts, the shares that they have in those of others; no row for others."""
 
     @classmethod
     def fit(cls, train: Histories, num_items: int, window: int = 10, last: int = 5, reverse: float = 0.0) -> "TransitionMemory":
@@ -51,7 +59,23 @@ class TransitionMemory:
         """The same counts in a catalog that has grown to `num_items`; nothing is counted of the new items."""
         data, indices, indptr = self.counts.data, self.counts.indices, self.counts.indptr
         indptr = np.pad(indptr, (0, num_items - self.num_items), mode="edge")
-        return dataclasses.replace(self, counts=sparse.csr_array((data, indices, indptr), shape=(num_items, num_items)))
+        counts = sparse.csr_array((data, indices, indptr), shape=(num_items, num_items))
+        return dataclasses.replace(self, counts=counts, shares=self._shares_without(np.zeros(0, np.int64), num_items))
+
+    def with_stand_ins(self, rows: npt.NDArray[np.int64], stand_ins: StandIns) -> "TransitionMemory":
+        """The same counts, of which the items of `rows` now have the shares that `stand_ins` says."""
+        num_items, (places, columns) = self.num_items, stand_ins.weights.nonzero()
+        given = stand_ins.weights[places, columns].astype(np.float64), (rows[places], stand_ins.neighbors[places, columns])
+        shares = sparse.csr_array(given, shape=(num_items, num_items))
+        kept = self._shares_without(rows, num_items)
+        return dataclasses.replace(self, shares=shares if kept is None else sparse.csr_array(kept + shares))
+
+    def with_unknown_items(self, items: ItemVectors, is_known: npt.NDArray[np.bool_]) -> "TransitionMemory":
+        """The same counts, with stand-ins for all items but the known ones."""
+        rows = np.flatnonzero(~is_known)
+        if not len(rows):
+            return self
+        return self.with_stand_ins(rows, StandIns.nearest(items.vectors.cpu()[rows], np.ones(len(rows), np.bool_), items, is_known))
 
     @property
     def num_items(self) -> int:
@@ -62,11 +86,15 @@ class TransitionMemory:
     def most_scored(self) -> int:
         """An upper bound of how many items one history can score."""
         followers = np.sort(np.diff(self.counts.indptr))[::-1]
-        return min(self.num_items, int(followers[: self.last].sum()))
+        return self.num_items if self.shares is not None else min(self.num_items, int(followers[: self.last].sum()))
 
     def scores(self, histories: Histories) -> sparse.csr_array:
         """`[num_users, num_items]`, float64, all stored values above zero; items of the history are scored like any other."""
-        return sparse.csr_array(self._weights(histories) @ self.counts)
+        weights = self._weights(histories)
+        if self.shares is None:
+            return sparse.csr_array(weights @ self.counts)
+        scores = (weights + weights @ self.shares) @ self.counts
+        return sparse.csr_array(scores + scores @ self._given)
 
     def log_scores_at(self, histories: Histories, users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """log(1 + 10 x score) of each pair (user, row): what a fused log score gains with weight 1; 0 where nothing was counted."""
@@ -87,27 +115,56 @@ class TransitionMemory:
         recent = history[::-1][: self.last]
         if not len(recent) or not len(listed):
             return np.full(len(listed), -1, dtype=np.int64)
-        parts = self.counts[recent][:, listed].toarray() / np.arange(1, len(recent) + 1)[:, None]
+        counts = self.counts
+        if self.shares is not None:
+            counts = counts + self.shares @ counts
+            counts = counts + counts @ self._given
+        parts = counts[recent][:, listed].toarray() / np.arange(1, len(recent) + 1)[:, None]
         return np.where(parts.max(axis=0) > 0, recent[parts.argmax(axis=0)], -1)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All that there is, as arrays to save."""
         parts = {"data": self.counts.data, "indices": self.counts.indices, "indptr": self.counts.indptr}
+        if self.shares is not None:
+            parts |= {"share_data": self.shares.data, "share_indices": self.shares.indices, "share_indptr": self.shares.indptr}
         return {**parts, "settings": np.array([self.window, self.last, self.reverse], dtype=np.float64)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "TransitionMemory":
         """What `arrays` gave; raises KeyError or ValueError where they are not of that form."""
-        num_items = len(arrays["indptr"]) - 1
-        counts = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(num_items, num_items))
-        counts.check_format(full_check=True)
+        counts = _square(arrays, "")
+        shares = _square(arrays, "share_") if "share_data" in arrays else None
+        if shares is not None and shares.shape != counts.shape:
+            raise ValueError(f"shares of {shares.shape[0]} items, counts of {counts.shape[0]}")
         window, last, reverse = arrays["settings"].tolist()
-        return cls(counts, int(window), int(last), reverse)
+        return cls(counts, int(window), int(last), reverse, shares)
+
+    @cached_property
+    def _given(self) -> sparse.csr_array:
+        """The shares by whose counts they are of, `[num_items, num_items]`."""
+        assert self.shares is not None
+        return sparse.csr_array(self.shares.T)
+
+    def _shares_without(self, rows: npt.NDArray[np.int64], num_items: int) -> sparse.csr_array | None:
+        """The shares but those of the items of `rows`, in a catalog of `num_items`."""
+        if self.shares is None:
+            return None
+        entries = self.shares.tocoo()
+        kept = ~np.isin(entries.row, rows)
+        return sparse.csr_array((entries.data[kept], (entries.row[kept], entries.col[kept])), shape=(num_items, num_items))
 
     def _weights(self, histories: Histories) -> sparse.csr_array:
         """`[num_users, num_items]`: 1 / places from the end, of each user's last items."""
         users, rows, from_end = recent_items(histories, self.last)
         return sparse.csr_array((1.0 / from_end, (users, rows)), shape=(histories.num_users, self.num_items))
+
+
+def _square(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> sparse.csr_array:
+    """The square matrix of the arrays whose names begin with `name`; raises KeyError or ValueError where they are none."""
+    data, indices, indptr = (arrays[f"{name}{part}"] for part in ("data", "indices", "indptr"))
+    matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 def recent_items(histories: Histories, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
