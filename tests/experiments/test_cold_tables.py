@@ -55,3 +55,8 @@ def test_seeds_are_averaged(tmp_path):
 
 def test_without_records_the_page_says_so(tmp_path):
     assert render_cold(Results(tmp_path, "cold")) == NOTHING
+
+
+def test_lists_without_stand_ins_have_a_line_beside_the_levels(tmp_path):
+    page = rendered(tmp_path, [cold_record("cobra", 0.04), cold_record("no-stand-ins", 0.02)])
+    assert "| 0, without stand-ins | .0200 / .0100 |" in page
