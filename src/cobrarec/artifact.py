@@ -148,6 +148,7 @@ def open_live_catalog(folder: Path | str, name: str, device: str = "cpu") -> Liv
     """
     folder = Path(folder)
     base, tools = _load_base(folder, device), load_new_item_tools(folder)
+    _refuse_replaced(folder, base.info.artifact)  # or its log would go into the other one
     log, contents = LogWriter.open(folder / CHANGES, base.info.artifact, name)
     try:
         _refuse_replaced(folder, base.info.artifact)

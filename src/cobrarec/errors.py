@@ -49,5 +49,9 @@ class MachineError(CobraRecError):
     """The machine ran out of disk or memory."""
 
 
+class UnsureError(MachineError):
+    """The disk failed at a moment that leaves open whether what was asked for was done."""
+
+
 class Interrupted(CobraRecError):  # noqa: N818 - it is no error
     """The user stopped the work; what was done is on disk and can be resumed."""

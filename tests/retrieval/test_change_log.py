@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from cobrarec.errors import ArtifactError, MachineError
+from cobrarec.errors import ArtifactError, MachineError, UnsureError
 from cobrarec.retrieval import change_log
 from cobrarec.retrieval.change_log import LogWriter, holder_of, read_log
 
@@ -165,7 +165,7 @@ def test_a_head_of_which_nobody_knows_whether_it_is_on_disk_ends_the_writing(tmp
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fails_for_folders)
-        with pytest.raises(MachineError, match="the change was not made"):
+        with pytest.raises(UnsureError, match="shows when the artifact is opened again"):
             writer.append(b"one")
     with pytest.raises(MachineError, match="open the artifact again"):
         writer.append(b"two")

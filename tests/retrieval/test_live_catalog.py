@@ -249,6 +249,19 @@ def test_a_replay_gives_what_the_changes_gave_one_by_one_at_every_version(live, 
         load_artifact(artifact, catalog_version=7)
 
 
+def test_records_with_and_without_stand_ins_are_replayed_as_they_were_made(live, artifact):
+    ids = live.recommender.catalog.item_ids.tolist()
+    memory = live.recommender.network.memory
+    live.recommender.network.memory = None  # so that nothing stands in, as in records from before there were stand-ins
+    made = apply_changes(live.recommender, [], CONFIG)
+    assert made is live.recommender
+    live.put(like(live.recommender, ids[1], item_id="old"))
+    live.recommender.network.memory = memory.with_num_items(live.recommender.catalog.num_items)
+    live.put(like(live.recommender, ids[2], item_id="young"))
+    assert live.recommender.network.memory.shares.nnz > 0
+    assert same_recommender(live.recommender, load_artifact(artifact))
+
+
 def test_an_artifact_opened_again_goes_on_where_it_was(live, artifact):
     changes_of_every_kind(live)
     live.close()

@@ -19,10 +19,10 @@ def slow(vector, items, is_known):
     return sorted(cosines.items(), key=lambda pair: -pair[1])
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 2, 1000])
-def test_the_nearest_known_items_stand_in_by_their_cosine(items, rows_at_once, monkeypatch):
+@pytest.mark.parametrize("cosines_at_once", [1, 60, 1000])
+def test_the_nearest_known_items_stand_in_by_their_cosine(items, cosines_at_once, monkeypatch):
     monkeypatch.setattr(module, "NUM_NEIGHBORS", 3)
-    monkeypatch.setattr(module, "_ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(module, "_COSINES_AT_ONCE", cosines_at_once)
     is_known = np.arange(30) % 3 > 0
     vectors = 5 * torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
     found = StandIns.nearest(vectors, np.array([True, True, False, True]), items, is_known)
@@ -47,9 +47,9 @@ def test_no_item_in_need_and_no_known_item_are_no_fault(items, needed, known):
     assert not found.weights.any()
 
 
-def test_parts_are_joined_in_an_order_and_not_at_all_where_one_is_missing():
-    parts = [StandIns(np.array([[row]]), np.array([[row / 10]], np.float32)) for row in range(3)]
-    joined = StandIns.joined(parts, np.array([2, 0]))
-    assert joined.neighbors.tolist() == [[2], [0]]
-    np.testing.assert_allclose(joined.weights, [[0.2], [0.0]])
-    assert StandIns.joined([*parts, None], np.array([0])) is None
+def test_parts_are_joined_in_an_order_and_what_is_missing_has_no_weight():
+    first = StandIns(np.array([[5, 6], [7, 8]]), np.array([[0.5, 0.5], [0.9, 0.1]], np.float32))
+    joined = StandIns.joined([(2, first), (1, None), (1, StandIns(np.array([[4]]), np.array([[1]], np.float32)))], np.array([3, 2, 1]))
+    assert joined.neighbors.tolist() == [[4, 0], [0, 0], [7, 8]]
+    np.testing.assert_allclose(joined.weights, [[1, 0], [0, 0], [0.9, 0.1]])
+    assert StandIns.joined([(1, None), (2, None)], np.array([0])) is None

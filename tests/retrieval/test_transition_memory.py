@@ -68,7 +68,9 @@ def test_an_item_without_counts_has_its_shares_in_those_of_others() -> None:
         wanted = sum((expected[a] / place for place, a in enumerate(reversed(history[-3:]), start=1)), np.zeros(6))
         np.testing.assert_allclose(memory.scores(histories).toarray()[user], wanted)
     assert expected[0, 4] > 0
-    assert memory.best_predecessors(np.array([3, 5]), np.array([4])).tolist() == [5]
+    users, rows = np.repeat(np.arange(5), 6), np.tile(np.arange(6), 5)
+    logs = np.log(1 + 10 * memory.scores(histories).toarray())[users, rows]
+    np.testing.assert_allclose(memory.log_scores_at(histories, users, rows), logs)
     again = memory.with_stand_ins(np.array([4]), StandIns(np.array([[0]]), np.float32([[0]])))
     assert again.scores(Histories.from_lists([[0]])).toarray()[0, 4] == 0, "shares are replaced, not added"
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 from small_server import TOKEN, artifact_in, in_process, item_ids
 
-from cobrarec.errors import MachineError
+from cobrarec.errors import MachineError, UnsureError
 from cobrarec.serving import app as application
 from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.schemas import ProblemAnswer, RecommendAnswer, SimilarAnswer
@@ -221,6 +221,24 @@ def test_the_work_for_a_client_that_went_away_is_dropped():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("path", ["/recommend", "/similar"])
+def test_a_client_that_hangs_up_within_its_body_is_no_fault(reader, path, caplog):
+    app = reader[0].app
+    parts = [{"type": "http.request", "body": b'{"hist', "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return parts.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
+    asyncio.run(app(scope | {"http_version": "1.1", "scheme": "http", "root_path": "", "server": ("localhost", 80)}, receive, send))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_faults_and_full_disks_tell_nothing_of_the_inside(tmp_path, monkeypatch, caplog):
     with in_process(artifact_in(tmp_path)) as (client, service):
         monkeypatch.setattr(service, "card", lambda: 1 / 0)
@@ -231,7 +249,12 @@ def test_faults_and_full_disks_tell_nothing_of_the_inside(tmp_path, monkeypatch,
         def full(table):
             raise MachineError(f"The disk is full: the change was not written ({service.folder}/changes).")
 
+        def unsure(item_id):
+            raise UnsureError(f"{service.folder} failed")
+
         monkeypatch.setattr(service, "put", full)
+        monkeypatch.setattr(service, "remove", unsure)
+        assert "after a reload" in refused(client.delete("/items/x"), 507, "unsure")
         message = refused(client.put("/items", json={"items": [{"item_id": "new"}]}), 507, "machine")
         assert message == "The disk is full or failed; nothing was changed. The server's log has the rest."
 

@@ -1,4 +1,5 @@
 import logging
+import re
 
 import pytest
 from small_server import TOKEN, artifact_in, in_process, item_ids

@@ -6,13 +6,14 @@ from cobrarec.data.catalog import Catalog
 from cobrarec.errors import DataError
 from cobrarec.serving.item_tables import items_table
 
-NUMBERS = Catalog.from_table(
-    pa.table({"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []], "sizes": [[1], None]}), DataConfig()
-)
+COLUMNS = {"item_id": [1, 2], "title": ["a", "b"], "price": [1.5, None], "tags": [["x"], []], "sizes": [[1], None]}
+WHOLE = {"stock": pa.array([1, 2], pa.uint64()), "since": pa.array([1, 2], pa.timestamp("s"))}
+NUMBERS = Catalog.from_table(pa.table(COLUMNS | WHOLE), DataConfig())
 
 
 def test_items_get_the_types_of_the_catalog():
     table = items_table([{"item_id": 7, "price": 3}, {"item_id": 8, "tags": ["y", "z"], "title": None}], NUMBERS)
+    assert items_table([{"item_id": 7, "stock": 2**63}], NUMBERS)["stock"].to_pylist() == [2**63]
     assert table.to_pylist() == [
         {"item_id": 7, "price": 3.0, "tags": None, "title": None},
         {"item_id": 8, "price": None, "tags": ["y", "z"], "title": None},
@@ -29,7 +30,12 @@ def test_items_get_the_types_of_the_catalog():
         ({"item_id": 7, "title": 5}, "title holds"),
         ({"item_id": 7, "price": {"amount": 3}}, "price holds double"),
         ({"item_id": 7, "sizes": [1.5]}, "sizes holds list"),
-        ({"item_id": 7, "colour": "red"}, "'colour', which the catalog lacks; its columns are item_id, title, price, tags, sizes"),
+        ({"item_id": 7, "stock": 1.5}, "1.5 is no whole number"),
+        ({"item_id": 7, "since": 1.5}, "since holds timestamp"),
+        (
+            {"item_id": 7, "colour": "red"},
+            "'colour', which the catalog lacks; its columns are item_id, title, price, tags, sizes, stock",
+        ),
     ],
 )
 def test_other_items_are_refused(item, told):

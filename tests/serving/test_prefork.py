@@ -91,16 +91,22 @@ def test_a_reload_puts_new_workers_in_the_place_of_the_old_without_a_failed_requ
     assert item_ids(1)[0] in {item["item_id"] for item in client.recommend([["new"]], 100)["lists"][0]}
 
 
-def test_a_broken_artifact_leaves_the_workers_that_there_are(two_workers):
-    folder, _, process, client = two_workers
+@pytest.mark.parametrize("broken", ["codes.npy", "manifest.json"])
+def test_a_broken_artifact_leaves_the_workers_that_there_are_and_starts_others_for_them(two_workers, broken):
+    folder, url, process, client = two_workers
     workers, before = children_of(process.pid), client.ready()
-    (folder / "codes.npy").write_bytes(b"broken")
+    (folder / broken).write_bytes(b"broken")
     process.send_signal(signal.SIGHUP)
     with pytest.raises(RefusedError, match="artifact"):
         client.reload()
     time.sleep(1)
     assert children_of(process.pid) == workers
     assert client.ready() == before
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    until(lambda: len(children_of(process.pid) - workers) == 2)
+    with Client(url) as fresh:
+        assert fresh.ready() == before
 
 
 def test_workers_end_when_the_first_process_is_killed(two_workers):
@@ -121,7 +127,7 @@ def test_workers_search_for_words_though_their_threads_came_after_the_fork(two_w
 def test_a_reload_for_which_no_process_can_be_started_leaves_what_there_is(tmp_path, monkeypatch):
     plan = WorkerPlan(folder=artifact_in(tmp_path), address=Address(), settings=ServerSettings())
     supervisor = Supervisor(plan, 2, socket.socket())
-    served, stopped = supervisor._recommender, []
+    served, stopped, files = supervisor._loaded, [], len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(supervisor, "_stop", stopped.extend)
     supervisor._hash, supervisor._workers = "another one", {1, 2}
 
@@ -130,5 +136,6 @@ def test_a_reload_for_which_no_process_can_be_started_leaves_what_there_is(tmp_p
 
     monkeypatch.setattr(os, "fork", fails)
     supervisor._reload()
-    assert supervisor._recommender is served
+    assert supervisor._loaded is served
+    assert len(os.listdir("/proc/self/fd")) == files
     assert (supervisor._hash, supervisor._workers, stopped) == ("another one", {1, 2}, [])

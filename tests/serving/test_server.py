@@ -1,6 +1,8 @@
 import signal
+import socket
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -33,8 +35,11 @@ def asking(url, until, answers):
     """Ask for lists until it is over, and keep the status of each answer and its artifact."""
     with httpx.Client(base_url=url, timeout=60) as http:
         while not until.is_set():
-            answer = http.post("/recommend", json=ASK)
-            answers.append((answer.status_code, answer.json().get("artifact")))
+            try:
+                answer = http.post("/recommend", json=ASK)
+                answers.append((answer.status_code, answer.json().get("artifact")))
+            except httpx.HTTPError as error:
+                answers.append((repr(error), None))
 
 
 def test_sighup_swaps_artifacts_without_a_failed_request_and_refuses_a_broken_one(tmp_path):
@@ -77,3 +82,36 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     for name in ("empty", "missing"):
         with pytest.raises(ConfigError, match="--token-file"):
             read_token(tmp_path / name)
+
+
+def test_a_connection_that_sends_headers_without_end_is_refused(tmp_path):
+    with over_loopback(artifact_in(tmp_path)) as (url, _), Client(url) as client:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * 200_000)
+            assert b" 400 " in connection.recv(1000)
+        assert client.ready()["status"] == "ready"
+
+
+def test_requests_on_one_connection_are_not_read_before_those_ahead_are_answered(tmp_path):
+    request = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with over_loopback(artifact_in(tmp_path)) as (url, process), Client(url) as client:
+        host, port = url.removeprefix("http://").split(":")
+        status = Path(f"/proc/{process.pid}/status")
+        before = int(status.read_text().split("VmRSS:")[1].split()[0])
+        with socket.create_connection((host, int(port))) as connection:
+            connection.settimeout(3)
+            with pytest.raises(TimeoutError):
+                connection.sendall(request * 2_000_000)  # nobody reads the answers
+        assert int(status.read_text().split("VmRSS:")[1].split()[0]) < before + 60 * 1024
+        assert client.ready()["status"] == "ready"
+
+
+def test_a_server_that_ends_tells_those_who_ask_on_to_open_another_connection(tmp_path):
+    with over_loopback(artifact_in(tmp_path)) as (url, process), httpx.Client(base_url=url) as http:
+        assert "connection" not in http.get("/health").headers
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert http.get("/health").headers["connection"] == "close"
+        process.communicate(timeout=60)
+        assert process.returncode == 0

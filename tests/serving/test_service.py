@@ -14,7 +14,7 @@ from cobrarec.config import RunOptions
 from cobrarec.errors import ArtifactError, MachineError
 from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.server_settings import ServerSettings
-from cobrarec.serving.service import MAX_CHANGES, ReadOnlyError, Service
+from cobrarec.serving.service import MAX_CHANGES, ReadOnlyError, Service, load_with_manifest
 from small_run import small_world
 
 NEW = pa.table({"item_id": ["new"], "title": ["a new thing"]})
@@ -153,7 +153,7 @@ def test_so_many_changes_may_wait_and_no_more(service, monkeypatch):
         return put(table)
 
     monkeypatch.setattr(service._served.live, "put", slow)
-    with ThreadPoolExecutor(MAX_CHANGES) as pool:
+    with ThreadPoolExecutor(MAX_CHANGES + 1) as pool:
         tables = [pa.table({"item_id": [f"new{i}"], "title": ["x"]}) for i in range(MAX_CHANGES)]
         waiting = [pool.submit(service.put, table) for table in tables]
         begun.acquire()
@@ -162,16 +162,18 @@ def test_so_many_changes_may_wait_and_no_more(service, monkeypatch):
         for refused in (lambda: service.put(NEW), lambda: service.remove(item_ids(1)[0]), service.reload):
             with pytest.raises(BusyError, match="Too many changes"):
                 refused()
+        reload = pool.submit(service.reload, waits=True)
         go.set()
+        assert not reload.result().is_new, "a signal waits for its turn"
         assert sorted(one.result().catalog_version for one in waiting) == list(range(1, MAX_CHANGES + 1))
     assert service.put(NEW).added == 1
 
 
 def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_whole(folder):
     asked = []
-    loaded = load_artifact(folder)
+    loaded = load_with_manifest(folder, "cpu")
     service = Service(folder, ServerSettings(read_only=True), loaded=loaded, ask_reload=lambda: asked.append(True))
-    assert service.recommender is loaded
+    assert service.recommender is loaded.recommender
     assert not service.reload().is_new
     writer = open_live_catalog(folder, "cobrarec items add")
     writer.put(NEW)
@@ -183,5 +185,5 @@ def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_wh
     with pytest.raises(ArtifactError):
         service.reload()
     assert len(asked) == 2
-    assert service.recommender is loaded
+    assert service.recommender is loaded.recommender
     service.close()

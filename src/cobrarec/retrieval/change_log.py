@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cobrarec.errors import ArtifactError, MachineError
+from cobrarec.errors import ArtifactError, MachineError, UnsureError
 
 FORMAT = 1
 MAGIC = b"cobr"
@@ -130,6 +130,7 @@ class LogWriter:
 
         Raises:
             MachineError: the disk is full, or an earlier failure left unknown what is on it.
+            UnsureError: it is unknown whether the record will be there when the log is opened again.
             ArtifactError: the folder cannot be written.
         """
         if self.is_closed:
@@ -149,8 +150,9 @@ class LogWriter:
         try:
             os.fsync(self._place)
         except OSError as error:
-            self._is_broken = True  # which head is on disk is unknown; whoever opens the log next finds out
-            raise _cannot_write(self.folder, error) from error
+            self._is_broken = True
+            told = f"{self.folder} could not be written ({error.strerror})"
+            raise UnsureError(f"{told}: whether the change was made shows when the artifact is opened again.") from error
         self.end = end
 
     def close(self) -> None:

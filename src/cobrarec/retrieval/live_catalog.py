@@ -183,7 +183,7 @@ def merged(changes: Sequence[ItemChange]) -> tuple[ItemChange | None, list[Any]]
     }
     embeddings = np.concatenate([part.embeddings for part in encoded])[order]
     codes = np.concatenate([part.codes for part in encoded])[order]
-    stand_ins = StandIns.joined([part.stand_ins for part in encoded], order)
+    stand_ins = StandIns.joined([(len(part.codes), part.stand_ins) for part in encoded], order)
     put = EncodedItems(embeddings, codes, ItemVectors.from_arrays(items), stand_ins)
     return ItemChange(table, put), list(removed)
 

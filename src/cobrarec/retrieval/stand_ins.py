@@ -17,7 +17,7 @@ from cobrarec.model.unit_vectors import unit_vectors
 
 NUM_NEIGHBORS = 20
 """Known items that stand in for one; chosen on validation."""
-_ROWS_AT_ONCE = 1024
+_COSINES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +39,35 @@ class StandIns:
             items: the catalog's.
             is_known: `[num_items]`, whether training took the item.
         """
-        known = np.flatnonzero(is_known)
-        shape = len(vectors), min(NUM_NEIGHBORS, len(known))
+        shape = len(vectors), min(NUM_NEIGHBORS, int(is_known.sum()))
         neighbors, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-        candidates = items.unit.cpu()[torch.from_numpy(known)]
-        for rows in np.array_split(np.flatnonzero(is_needed), -(-int(is_needed.sum()) // _ROWS_AT_ONCE) or 1):
-            found = torch.topk(unit_vectors(vectors.cpu()[torch.from_numpy(rows)]) @ candidates.T, shape[1], dim=1)
-            cosines = found.values.clamp(min=0).numpy()
-            neighbors[rows] = known[found.indices.numpy()]
-            weights[rows] = cosines / np.maximum(cosines.sum(1, keepdims=True), 1e-9)
+        candidates, unknown = items.unit.cpu(), torch.from_numpy(~is_known)
+        needed = np.flatnonzero(is_needed)
+        for start in range(0, len(needed), size := max(1, _COSINES_AT_ONCE // len(is_known))):
+            rows = needed[start : start + size]
+            cosines = unit_vectors(vectors.cpu()[torch.from_numpy(rows)]) @ candidates.T
+            found = torch.topk(cosines.masked_fill_(unknown, -torch.inf), shape[1], dim=1)
+            near = found.values.clamp(min=0).numpy()
+            neighbors[rows] = found.indices.numpy()
+            weights[rows] = near / np.maximum(near.sum(1, keepdims=True), 1e-9)
         return cls(neighbors, weights)
 
     @classmethod
-    def joined(cls, parts: Sequence["StandIns | None"], order: npt.NDArray[np.int64]) -> "StandIns | None":
-        """Of the items of all parts, one after the other, those at the places `order`; None where a part has none."""
-        whole = [part for part in parts if part is not None]
-        if len(whole) < len(parts):
+    def joined(cls, parts: Sequence[tuple[int, "StandIns | None"]], order: npt.NDArray[np.int64]) -> "StandIns | None":
+        """Of the items of all parts, one after the other, those at the places `order`; None where no part has any.
+
+        Args:
+            parts: for each the number of its items, and their stand-ins, where it has any, of any k.
+            order: places.
+        """
+        width = max((part.neighbors.shape[1] for _, part in parts if part is not None), default=None)
+        if width is None:
             return None
-        return cls(*(np.concatenate([getattr(part, name) for part in whole])[order] for name in ("neighbors", "weights")))
+        neighbors, weights = (np.zeros((sum(count for count, _ in parts), width), kind) for kind in (np.int64, np.float32))
+        start = 0
+        for count, part in parts:
+            if part is not None:
+                place = slice(start, start + count), slice(0, part.neighbors.shape[1])
+                neighbors[place], weights[place] = part.neighbors, part.weights
+            start += count
+        return cls(neighbors[order], weights[order])

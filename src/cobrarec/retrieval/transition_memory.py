@@ -10,7 +10,6 @@ share(a, c) count(c, d) share(b, d), where a known item has all of its own.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,26 +85,36 @@ class TransitionMemory:
     def most_scored(self) -> int:
         """An upper bound of how many items one history can score."""
         followers = np.sort(np.diff(self.counts.indptr))[::-1]
-        return self.num_items if self.shares is not None else min(self.num_items, int(followers[: self.last].sum()))
+        assert self.shares is None, "rankers that count have no items with shares"
+        return min(self.num_items, int(followers[: self.last].sum()))
 
     def scores(self, histories: Histories) -> sparse.csr_array:
         """`[num_users, num_items]`, float64, all stored values above zero; items of the history are scored like any other."""
-        weights = self._weights(histories)
-        if self.shares is None:
-            return sparse.csr_array(weights @ self.counts)
-        scores = (weights + weights @ self.shares) @ self.counts
-        return sparse.csr_array(scores + scores @ self._given)
+        scores = self._scores_of_known(histories)
+        return scores if self.shares is None else sparse.csr_array(scores + scores @ self.shares.T)
 
     def log_scores_at(self, histories: Histories, users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """log(1 + 10 x score) of each pair (user, row): what a fused log score gains with weight 1; 0 where nothing was counted."""
-        scores = self.scores(histories)
+        scores = self._scores_of_known(histories)
         scores.sort_indices()
-        known = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr)) * self.num_items + scores.indices
-        if not len(known):
+        scored = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr)) * self.num_items + scores.indices
+        if not len(scored):
             return np.zeros(len(rows))
-        wanted = users * self.num_items + rows
-        place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-        return np.where(known[place] == wanted, np.log1p(COUNT_SCALE * scores.data[place]), 0.0)
+
+        def at(users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+            """The stored score of each pair; 0 where there is none."""
+            wanted = users * self.num_items + rows
+            place = np.minimum(np.searchsorted(scored, wanted), len(scored) - 1)
+            return np.where(scored[place] == wanted, scores.data[place], 0.0)
+
+        found = at(users, rows)
+        if self.shares is not None:
+            counts = np.diff(self.shares.indptr)[rows]
+            pairs = np.repeat(np.arange(len(rows)), counts)
+            place = self.shares.indptr[rows][pairs] + np.arange(len(pairs)) - (np.cumsum(counts) - counts)[pairs]
+            parts = self.shares.data[place] * at(users[pairs], self.shares.indices[place].astype(np.int64))
+            found = found + np.bincount(pairs, parts, len(rows))
+        return np.log1p(COUNT_SCALE * found)
 
     def best_predecessors(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each of the rows `listed` the item of the history (oldest first) that adds most to its score, the latest of equals.
@@ -115,11 +124,8 @@ class TransitionMemory:
         recent = history[::-1][: self.last]
         if not len(recent) or not len(listed):
             return np.full(len(listed), -1, dtype=np.int64)
-        counts = self.counts
-        if self.shares is not None:
-            counts = counts + self.shares @ counts
-            counts = counts + counts @ self._given
-        parts = counts[recent][:, listed].toarray() / np.arange(1, len(recent) + 1)[:, None]
+        assert self.shares is None, "rankers that count have no items with shares"
+        parts = self.counts[recent][:, listed].toarray() / np.arange(1, len(recent) + 1)[:, None]
         return np.where(parts.max(axis=0) > 0, recent[parts.argmax(axis=0)], -1)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -139,11 +145,12 @@ class TransitionMemory:
         window, last, reverse = arrays["settings"].tolist()
         return cls(counts, int(window), int(last), reverse, shares)
 
-    @cached_property
-    def _given(self) -> sparse.csr_array:
-        """The shares by whose counts they are of, `[num_items, num_items]`."""
-        assert self.shares is not None
-        return sparse.csr_array(self.shares.T)
+    def _scores_of_known(self, histories: Histories) -> sparse.csr_array:
+        """`scores` of the items with counts of their own."""
+        weights = self._weights(histories)
+        if self.shares is not None:
+            weights = weights + weights @ self.shares
+        return sparse.csr_array(weights @ self.counts)
 
     def _shares_without(self, rows: npt.NDArray[np.int64], num_items: int) -> sparse.csr_array | None:
         """The shares but those of the items of `rows`, in a catalog of `num_items`."""

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from cobrarec import __version__
 from cobrarec.data.catalog import ItemId
-from cobrarec.errors import ArtifactError, CobraRecError, MachineError, UserError
+from cobrarec.errors import ArtifactError, CobraRecError, MachineError, UnsureError, UserError
 from cobrarec.retrieval.live_catalog import ChangeResult
 from cobrarec.serving import schemas
 from cobrarec.serving.asked_lists import AskedLists
@@ -47,7 +47,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The body is too large.",
         422: "What was given cannot be used; the message says why.",
         503: "Too much waits, or it took too long; ask again after the seconds in `Retry-After`.",
-        507: "The disk is full; nothing was changed.",
+        507: "The disk is full or failed; `code` says whether nothing was changed (`machine`) or that is unknown (`unsure`).",
     }.items()
 }
 
@@ -85,7 +85,7 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
         swagger_ui_parameters={"validatorUrl": None},
     )
     app.state.service, app.state.meters = service, meters
-    app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback)
+    app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback, is_leaving=lambda: service.is_leaving)
     _add_lists(app, service)
     _add_items(app, service, meters)
     _add_operations(app, service, meters)
@@ -209,6 +209,9 @@ def _add_problems(app: FastAPI) -> None:
             return answer(request, 503, "busy", message, {"retry-after": "1"})
         if isinstance(error, ReadOnlyError):
             return answer(request, 409, "read_only", message)
+        if isinstance(error, UnsureError):
+            logger.error("%s: %s", request.state.request_id, error)
+            return answer(request, 507, "unsure", "The disk failed; whether the change was made shows after a reload.")
         if isinstance(error, MachineError):
             logger.error("%s: %s", request.state.request_id, error)
             return answer(request, 507, "machine", "The disk is full or failed; nothing was changed. The server's log has the rest.")

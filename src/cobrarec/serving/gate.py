@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from starlette.requests import ClientDisconnect
+
 from cobrarec.serving.meters import Meters
 from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
 
@@ -25,11 +27,14 @@ GUARDED_PATHS = ("/reload", "/metrics")
 GUARDED_METHODS = ("PUT", "DELETE")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 """What the metrics tell apart; a caller can make up others without end."""
+CLIENT_GONE = 499
+"""In log and metrics, the status of a request whose client went away before the end of its body."""
 LONGEST_MESSAGE = 1000
 """Characters."""
 FAULT = "This is our fault, not yours. The server's log has the rest under this request's id."
 _numbers = itertools.count(1)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CLOSE = (b"connection", b"close")
 _NOSNIFF, _NO_STORE = (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
 
 
@@ -56,9 +61,19 @@ class _Body:
 class Gate:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: App, settings: ServerSettings, meters: Meters, is_loopback: bool) -> None:
-        """`is_loopback`: the server listens on loopback alone, so that a request for another host comes from a page that was misled."""
-        self._app, self._settings, self._meters, self._is_loopback = app, settings, meters, is_loopback
+    def __init__(
+        self, app: App, settings: ServerSettings, meters: Meters, is_loopback: bool, is_leaving: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Go around `app`.
+
+        Args:
+            app: the application.
+            settings: the limits and the token.
+            meters: what counts the requests.
+            is_loopback: the server listens on loopback alone, so that a request for another host comes from a page that was misled.
+            is_leaving: whether connections shall not be kept, since the process is about to end.
+        """
+        self._app, self._settings, self._meters, self._is_loopback, self._is_leaving = app, settings, meters, is_loopback, is_leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -80,7 +95,8 @@ class Gate:
                 status, is_begun = message["status"], True
                 own = list(message.get("headers", []))
                 stored = [] if any(name == b"cache-control" for name, _ in own) else [_NO_STORE]
-                message["headers"] = [*own, _NOSNIFF, *stored, (b"x-request-id", request_id.encode())]
+                leaving = [_CLOSE] if self._is_leaving() else []
+                message["headers"] = [*own, _NOSNIFF, *stored, *leaving, (b"x-request-id", request_id.encode())]
             await send(message)
 
         refusal = self._refusal(scope, headers)
@@ -93,6 +109,8 @@ class Gate:
             body.is_too_large = False
             told = f"The body is larger than {self._settings.max_body_bytes:,} bytes; send it in parts."
             await _refuse(send_named, 413, "too_large", told, [], request_id)
+        except ClientDisconnect:
+            status = CLIENT_GONE
         except Exception as error:  # whatever is left is a fault of ours
             logger.error("%s: a fault of ours", request_id, exc_info=error)
             if not is_begun:

@@ -43,6 +43,9 @@ def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     """The values in a type; raises what arrow raises where it cannot hold them as they are."""
     column = pa.array(values, kind)
-    if pa.types.is_integer(kind) or pa.types.is_nested(kind):
-        pa.array(values).cast(kind)  # refuses what `pa.array` cuts off without a word: 1.5 among integers
+    # `pa.array` makes 1 of 1.5 among whole numbers and times without a word
+    if pa.types.is_nested(kind):
+        pa.array(values).cast(kind)
+    elif not pa.types.is_floating(kind) and (cut := next((value for value in values if isinstance(value, float)), None)) is not None:
+        raise ValueError(f"{cut!r} is no whole number")
     return column

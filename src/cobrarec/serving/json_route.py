@@ -18,7 +18,9 @@ class JsonRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request; raises RequestValidationError as FastAPI's own does, and for a body that is nested too deep."""
+        other = self.dependant
         assert self.body_field is not None
+        assert not [*other.dependencies, *other.query_params, *other.path_params, *other.header_params], "it reads the body alone"
         model: type[BaseModel] = self.body_field.field_info.annotation  # type: ignore[assignment]
 
         async def handle(request: Request) -> Response:

@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from types import FrameType
 
-from cobrarec.artifact import catalog_hash, load_artifact
+from cobrarec.artifact import catalog_hash
 from cobrarec.errors import MachineError
-from cobrarec.retrieval.recommender import Recommender
+from cobrarec.serving.service import LoadedArtifact, load_with_manifest
 from cobrarec.serving.worker import GRACE, WorkerPlan, work
 from cobrarec.training.job import torch_threads
 
@@ -42,7 +42,7 @@ class Supervisor:
         self._workers: set[int] = set()
         self._leaving: set[int] = set()
         self._not_before = 0.0
-        self._recommender, self._hash = self._load()
+        self._loaded, self._hash = self._load()
 
     def run(self) -> None:
         """Until SIGTERM or Ctrl-C."""
@@ -67,14 +67,14 @@ class Supervisor:
         self._came.add(number)
         self._asked.set()
 
-    def _load(self) -> tuple[Recommender, str]:
-        """The recommender, with one thread: a pool of threads would not be there in a forked process."""
+    def _load(self) -> tuple[LoadedArtifact, str]:
+        """The artifact, with one thread: a pool of threads would not be there in a forked process."""
         named = catalog_hash(self._plan.folder)
         with torch_threads(1):
-            recommender = load_artifact(self._plan.folder, self._plan.device)
+            loaded = load_with_manifest(self._plan.folder, self._plan.device)
         gc.collect()
         gc.freeze()  # so that collections in the workers do not write to what they share
-        return recommender, named
+        return loaded, named
 
     def _started(self) -> set[int]:
         """New workers that answer; raises MachineError, having stopped them all, where one of them does not."""
@@ -89,13 +89,21 @@ class Supervisor:
         except BaseException:
             self._stop({worker for worker, _ in begun})
             raise
+        finally:
+            for _, ready in begun:
+                os.close(ready)
         return {worker for worker, _ in begun}
 
     def _fork(self) -> tuple[int, int]:
         """A worker's process, and the end of a pipe on which it says that it answers."""
         reading, writing = os.pipe()
         first = os.getpid()
-        worker = os.fork()
+        try:
+            worker = os.fork()
+        except OSError:
+            os.close(reading)
+            os.close(writing)
+            raise
         if worker == 0:  # never comes back
             try:
                 os.close(reading)
@@ -118,7 +126,7 @@ class Supervisor:
                 os.write(writing, b"!")
             os.close(writing)
 
-        work(self._plan, self._listening, ready, loaded=self._recommender, ask_reload=lambda: os.kill(first, signal.SIGHUP))
+        work(self._plan, self._listening, ready, loaded=self._loaded, ask_reload=lambda: os.kill(first, signal.SIGHUP))
 
     def _reload(self) -> None:
         """Take what lies in the artifact's place now; on any trouble the old one stays."""
@@ -126,12 +134,12 @@ class Supervisor:
             if catalog_hash(self._plan.folder) == self._hash:
                 logger.info("reload: nothing new")
                 return
-            old = self._recommender, self._hash
-            self._recommender, self._hash = self._load()
+            old = self._loaded, self._hash
+            self._loaded, self._hash = self._load()
             try:
                 started = self._started()
             except BaseException:
-                self._recommender, self._hash = old
+                self._loaded, self._hash = old
                 raise
             logger.info("reloaded: artifact %s", self._hash[:12])
             self._workers, leaving = started, self._workers
@@ -187,15 +195,12 @@ def _end_with(first: int) -> None:
 def _answers(ready: int, until: float) -> bool:
     """Whether a worker says in time that it answers."""
     os.set_blocking(ready, False)
-    try:
-        while time.monotonic() < until:
-            try:
-                return os.read(ready, 1) == b"!"
-            except BlockingIOError:
-                time.sleep(0.02)
-        return False
-    finally:
-        os.close(ready)
+    while time.monotonic() < until:
+        try:
+            return os.read(ready, 1) == b"!"
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
 
 
 def _ended(workers: set[int]) -> set[int]:

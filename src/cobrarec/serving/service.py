@@ -12,7 +12,7 @@ from typing import Any, Literal
 from cobrarec import __version__
 from cobrarec.artifact import catalog_version_of, load_artifact, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
-from cobrarec.errors import CobraRecError, DataError
+from cobrarec.errors import ArtifactError, CobraRecError, DataError
 from cobrarec.retrieval.live_catalog import ChangeResult, LiveCatalog
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
@@ -50,6 +50,14 @@ class ReloadResult:
 
 
 @dataclass(frozen=True)
+class LoadedArtifact:
+    """A recommender and what its own manifest says."""
+
+    recommender: Recommender
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class _Served:
     """An artifact as it is served: what its manifest says, its recommender or its writer, and why there is no writer."""
 
@@ -73,14 +81,17 @@ class NotInCatalogError(DataError):
 
 
 class Service:
-    """What all requests share. `recommender` is replaced as a whole, so that a request sees one version from its beginning to its end."""
+    """What all requests share. `recommender` is replaced as a whole, so that a request sees one version from its beginning to its end.
+
+    is_leaving: the process is about to end, so that connections should not be kept.
+    """
 
     def __init__(
         self,
         folder: Path | str,
         settings: ServerSettings,
         device: str = "cpu",
-        loaded: Recommender | None = None,
+        loaded: LoadedArtifact | None = None,
         ask_reload: Callable[[], None] | None = None,
     ) -> None:
         """Load the artifact, for writing where that is possible and wanted, and warm it up.
@@ -96,6 +107,7 @@ class Service:
             ArtifactError: the artifact is refused, or another process holds it for writing.
         """
         self.folder, self.settings, self._device, self._ask_reload = Path(folder), settings, device, ask_reload
+        self.is_leaving = False
         self._replacing, self._naming = threading.Lock(), threading.Lock()
         self._changes = threading.BoundedSemaphore(MAX_CHANGES)
         self._browser: tuple[str, IdBrowser] | None = None
@@ -103,8 +115,8 @@ class Service:
             self._served = self._open()
             _settle()
         else:
-            _warm_up(loaded)
-            self._served = _Served(read_manifest(self.folder), loaded, ONLY_READS)
+            _warm_up(loaded.recommender)
+            self._served = _Served(loaded.manifest, loaded.recommender, ONLY_READS)
         self.batcher: Batcher[AskedLists | Errand, Any] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
     @property
@@ -144,17 +156,20 @@ class Service:
                 raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
             return live.remove([item_id])
 
-    def reload(self) -> ReloadResult:
+    def reload(self, waits: bool = False) -> ReloadResult:
         """Serve what lies in the folder now.
 
         Everything is checked and loaded beside the old one, which goes on until then, and stays where the new one is refused. Where
         another process has loaded the artifact it is asked to, once what lies there is known to be whole.
 
+        Args:
+            waits: wait for a turn, however many changes wait.
+
         Raises:
             ArtifactError: the new one is refused.
             BusyError: too many changes wait.
         """
-        with self._turn_of_change():
+        with self._replacing if waits else self._turn_of_change():
             old, before = self._served, self.recommender.info
             artifact = str(read_manifest(self.folder)["sha256"])
             own = old.live if artifact == before.artifact else None
@@ -211,8 +226,7 @@ class Service:
 
     def _open(self) -> _Served:
         """What lies in the folder, ready to answer."""
-        manifest = read_manifest(self.folder)
-        ranker, reason = manifest["ranker"], None
+        ranker, reason = read_manifest(self.folder)["ranker"], None
         if self.settings.read_only:
             reason = ONLY_READS
         elif ranker != "cobra":
@@ -220,12 +234,17 @@ class Service:
         elif not _is_writable(self.folder):
             reason = "the artifact lies where this server cannot write"
         if reason is not None:
-            recommender = load_artifact(self.folder, self._device)
-            _warm_up(recommender)
-            return _Served(manifest, recommender, reason)
+            loaded = load_with_manifest(self.folder, self._device)
+            _warm_up(loaded.recommender)
+            return _Served(loaded.manifest, loaded.recommender, reason)
         live = open_live_catalog(self.folder, WRITER, self._device)
-        live.warm_up()
-        _warm_up(live.recommender)
+        try:
+            manifest = manifest_of(self.folder, live.recommender)
+            live.warm_up()
+            _warm_up(live.recommender)
+        except BaseException:
+            live.close()
+            raise
         return _Served(manifest, live)
 
     @contextmanager
@@ -251,6 +270,20 @@ class Service:
         if isinstance(asked[0], Errand):
             return [asked[0].run(recommender)]
         return answer_lists(recommender, [one for one in asked if isinstance(one, AskedLists)])
+
+
+def load_with_manifest(folder: Path, device: str) -> LoadedArtifact:
+    """`load_artifact`, and the manifest of what was loaded."""
+    recommender = load_artifact(folder, device)
+    return LoadedArtifact(recommender, manifest_of(folder, recommender))
+
+
+def manifest_of(folder: Path, recommender: Recommender) -> dict[str, Any]:
+    """The manifest in `folder`; raises ArtifactError where it is another one's than that of the recommender that was loaded from there."""
+    manifest = read_manifest(folder)
+    if manifest["sha256"] != recommender.info.artifact:
+        raise ArtifactError(f"{folder} was replaced while it was read; read it again.")
+    return manifest
 
 
 def _is_writable(folder: Path) -> bool:

@@ -12,13 +12,14 @@ from pathlib import Path
 import uvicorn
 
 from cobrarec.errors import CobraRecError, ConfigError
-from cobrarec.retrieval.recommender import Recommender
 from cobrarec.serving.app import create_app
 from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
-from cobrarec.serving.service import Service
+from cobrarec.serving.service import LoadedArtifact, Service
 from cobrarec.training.job import torch_threads
 
 logger = logging.getLogger("cobrarec.serving")
+LEAVING = 1.0
+"""Seconds in which a worker that stops still answers on the connections it has, each with `connection: close`."""
 GRACE = 30
 """Seconds in which requests that are under way are finished when a worker stops."""
 
@@ -75,11 +76,20 @@ class _Server(uvicorn.Server):
         loop.add_signal_handler(signal.SIGHUP, lambda: threading.Thread(target=_reload, args=(self._service,), daemon=True).start())
         self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, tell those that ask on to open another one, then finish what is under way and end."""
+        self._service.is_leaving = True
+        for server in self.servers:
+            server.close()
+        if self.server_state.connections:
+            await asyncio.sleep(LEAVING)
+        await super().shutdown(sockets)
+
 
 def _reload(service: Service) -> None:
     """Reload as SIGHUP asks for; what is wrong goes to the log, the old artifact stays."""
     try:
-        if not service.reload().is_new:
+        if not service.reload(waits=True).is_new:
             logger.info("reload: nothing new")
     except (CobraRecError, OSError) as error:
         logger.error("reload refused, the old artifact stays: %s", error)
@@ -89,7 +99,7 @@ def work(
     plan: WorkerPlan,
     listening: socket.socket,
     ready: Callable[[], None],
-    loaded: Recommender | None = None,
+    loaded: LoadedArtifact | None = None,
     ask_reload: Callable[[], None] | None = None,
 ) -> None:
     """Load, answer on `listening`, until told to stop.
@@ -111,6 +121,7 @@ def work(
             mount_page(app, plan.interactions)
         config = uvicorn.Config(
             app,
+            http="h11",  # it bounds headers and reads no request before the last one is answered; httptools does neither
             log_config=None,
             access_log=False,
             server_header=False,
