@@ -97,6 +97,7 @@ def test_requests_on_one_connection_are_not_read_before_those_ahead_are_answered
     request = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with over_loopback(artifact_in(tmp_path)) as (url, process), Client(url) as client:
         host, port = url.removeprefix("http://").split(":")
+        threading.Thread(target=lambda: [None for _ in process.stdout], daemon=True).start()  # or the log would stop it
         status = Path(f"/proc/{process.pid}/status")
         before = int(status.read_text().split("VmRSS:")[1].split()[0])
         with socket.create_connection((host, int(port))) as connection:
@@ -105,6 +106,8 @@ def test_requests_on_one_connection_are_not_read_before_those_ahead_are_answered
                 connection.sendall(request * 2_000_000)  # nobody reads the answers
         assert int(status.read_text().split("VmRSS:")[1].split()[0]) < before + 60 * 1024
         assert client.ready()["status"] == "ready"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
 
 
 def test_a_server_that_ends_tells_those_who_ask_on_to_open_another_connection(tmp_path):
