@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import pyarrow as pa
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
@@ -94,16 +94,14 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
 
 
 def _add_lists(app: FastAPI, service: Service) -> None:
-    lists = APIRouter(route_class=JsonRoute)
-
-    @lists.post("/recommend", response_model=schemas.RecommendAnswer, responses=_problems(503), tags=["lists"])
     async def recommend(body: schemas.RecommendRequest, request: Request) -> Response:
         """The best k items for each history."""
         request.state.sizes = f"{len(body.histories)} x {body.k}"
         answer = await _within(service.settings.time_limit, service.batcher.ask(AskedLists(body)), request)
         return Response(answer, media_type="application/json")
 
-    app.include_router(lists)
+    documented: Any = {"response_model": schemas.RecommendAnswer, "responses": _problems(503), "tags": ["lists"]}
+    app.router.add_api_route("/recommend", recommend, methods=["POST"], route_class_override=JsonRoute, **documented)
 
     @app.post("/similar", response_model=schemas.SimilarAnswer, responses=_problems(404), tags=["lists"])
     async def similar(body: schemas.SimilarRequest) -> dict[str, Any]:
