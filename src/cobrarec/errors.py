@@ -9,6 +9,7 @@ CobraRecError
 |   |-- RunError           a run folder that holds something else, or lacks a step
 |   `-- MissingExtraError  an optional dependency that is not installed
 |-- MachineError         the disk is full, the memory is spent (exit code 3)
+|   `-- UnsureError        the disk failed, and it is open whether what was asked for was done
 `-- Interrupted          stopped by the user; a checkpoint is on disk (exit code 130)
 """
 

@@ -101,6 +101,12 @@ def test_items_that_do_not_fit_the_catalog_are_refused(columns, told):
         conformed(pa.table(columns), catalog(), "items to put")
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_id_is_refused(empty):
+    with pytest.raises(DataError, match="an empty item_id"):
+        conformed(pa.table({"item_id": ["a", empty]}), catalog(), "table of items")
+
+
 def test_missing_columns_are_null_and_repeated_rows_count_once():
     table = conformed(pa.table({"item_id": ["d", "d"], "title": ["x", "x"]}), catalog(), "items")
     assert table.to_pylist() == [{"item_id": "d", "title": "x", "price": None, "tags": None}]

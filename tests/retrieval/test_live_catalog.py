@@ -217,7 +217,7 @@ def test_what_was_removed_comes_back_when_it_is_put_again(live):
     item = live.recommender.catalog.item_ids[3]
     table = like(live.recommender, item)
     assert live.remove([item, item]).removed == 1
-    with pytest.raises(DataError, match="lacks 1 of the item ids"):
+    with pytest.raises(DataError, match="1 of the items to remove are removed already"):
         live.remove([item])
     assert live.put(table).changed == 1
     assert live.recommender.catalog.is_listed.all()
@@ -290,9 +290,12 @@ def test_what_could_not_be_written_was_not_made(live, monkeypatch):
     assert live.recommender is before
 
 
-@pytest.mark.parametrize("wrong", [["nobody"], [7], []])
-def test_removing_what_is_not_there_is_refused(live, wrong):
-    with pytest.raises(DataError):
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [(["nobody"], "lacks 1 of the items to remove"), ([7], "of type int"), ([], "No item"), ("item-000034", "expected a list of ids")],
+)
+def test_removing_what_is_not_there_is_refused(live, wrong, told):
+    with pytest.raises(DataError, match=told):
         live.remove(wrong)
 
 

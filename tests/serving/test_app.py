@@ -170,8 +170,20 @@ def test_requests_that_ask_for_too_much_together_and_conditions_nested_too_deep_
 def test_a_method_that_an_address_lacks_is_told_with_those_it_has(reader):
     client, _ = reader
     answer = client.post("/health")
-    refused(answer, 405, "invalid")
+    assert "takes" in refused(answer, 405, "invalid")
     assert answer.headers["allow"] == "GET"
+
+
+def test_probes_may_ask_for_the_head_alone_and_an_unknown_address_is_told(reader):
+    client, _ = reader
+    assert [client.head(path).status_code for path in ("/health", "/ready")] == [200, 200]
+    assert "/docs lists them" in refused(client.post("/recommendations", json={"histories": [[]]}), 404, "not_found")
+
+
+def test_an_item_that_is_removed_already_is_told_as_that(writer):
+    client, _ = writer
+    assert client.delete(f"/items/{item_ids()[0]}").status_code == 200
+    assert "is removed already" in refused(client.delete(f"/items/{item_ids()[0]}"), 404, "not_found")
 
 
 def test_an_error_does_not_repeat_all_that_was_sent(reader):

@@ -1,6 +1,8 @@
+import json
 import re
 
 import httpx
+import numpy as np
 import pytest
 from small_server import TOKEN, artifact_in, in_process, item_ids
 
@@ -68,6 +70,25 @@ def test_a_busy_server_is_asked_again_after_the_pause_it_asks_for(monkeypatch):
     with pytest.raises(RefusedError, match="wait"):
         Client(transport=answering(busy), retries=1).ready()
     assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("histories", ["B001", ["B001"]])
+def test_one_history_that_stands_in_no_list_is_refused_and_not_taken_apart(tmp_path, histories):
+    with in_process(artifact_in(tmp_path)) as (http, _), Client(transport=ThroughTestClient(http)) as client:  # noqa: SIM117
+        with pytest.raises(RefusedError, match="valid list"):
+            client.recommend(histories)
+
+
+def test_numbers_of_numpy_are_numbers_and_what_json_lacks_is_told():
+    seen = []
+    transport = httpx.MockTransport(lambda request: seen.append(json.loads(request.content)) or httpx.Response(200, json={"ok": 1}))
+    Client(transport=transport).recommend([np.array([1, 2])], k=np.int64(3))
+    assert seen == [{"histories": [[1, 2]], "k": 3}]
+    for wrong in ({"tau": float("nan")}, {"where": {"x": {1, 2}}}):
+        with pytest.raises(UserError, match="as JSON"):
+            Client(transport=transport).recommend([[1]], **wrong)
+    with pytest.raises(UserError, match="give one such as http://127.0.0.1:8000"):
+        Client("127.0.0.1:8000", retries=0).ready()
 
 
 @pytest.mark.parametrize(("told", "pause"), [(None, 1.0), ("soon", 1.0), ("-5", 0.0), ("9999", module.LONGEST_PAUSE)])

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
-from small_server import artifact_in, fitted_run, item_ids
+from small_server import artifact_in, item_ids
 
 from cobrarec import pipeline
 from cobrarec.artifact import load_artifact, open_live_catalog
@@ -116,12 +116,12 @@ def test_a_reload_mends_a_log_that_could_not_be_written(service):
     assert service.put(NEW).catalog_version == 1
 
 
-@pytest.mark.parametrize("breaks", ["model.safetensors", "manifest.json", None])
+@pytest.mark.parametrize("breaks", ["model.safetensors", "manifest.json", "changes/log", None])
 def test_a_broken_artifact_is_refused_and_the_old_one_stays(service, folder, tmp_path, breaks):
     before = service.recommender
     folder.rename(tmp_path / "old")
     if breaks is not None:
-        shutil.copytree(fitted_run() / "artifact", folder)
+        shutil.copytree(tmp_path / "old", folder)
         (folder / breaks).write_bytes(b"broken")
     with pytest.raises(ArtifactError):
         service.reload()

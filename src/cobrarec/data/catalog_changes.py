@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cobrarec.config import DataConfig
 from cobrarec.data.catalog import Catalog
@@ -90,6 +91,8 @@ def without_items(catalog: Catalog, rows: npt.NDArray[np.int64]) -> Catalog:
 
 def _conformed_ids(ids: pa.ChunkedArray, catalog: Catalog, what: str) -> pa.ChunkedArray:
     """The ids in the catalog's type; texts that read as integers are integers where the catalog's ids are (CSV holds text only)."""
+    if pa.types.is_large_string(ids.type) and pc.any(pc.equal(pc.utf8_trim_whitespace(ids), "")).as_py():
+        raise DataError(f"The {what} has an empty item_id; give every item an id.")
     if catalog.id_type is str and not pa.types.is_large_string(ids.type):
         example = catalog.item_ids[0]
         raise DataError(f"The {what} has integers as item_id, the catalog's ids are strings (such as {example!r}). Give strings.")

@@ -17,7 +17,6 @@ import pyarrow as pa
 import torch
 
 from cobrarec.config import DataConfig
-from cobrarec.data.catalog import unknown_ids_message
 from cobrarec.data.catalog_changes import changing, conformed, with_items, without_items
 from cobrarec.data.tables import Source, read_table
 from cobrarec.errors import DataError
@@ -71,7 +70,7 @@ class LiveCatalog:
             DataError: what was given does not fit the catalog.
             MachineError, ArtifactError: it could not be written, and was not made.
         """
-        table = conformed(read_table(items, "items to put"), self._recommender.catalog, "items to put")
+        table = conformed(read_table(items, "table of items"), self._recommender.catalog, "table of items")
         with self._writing:
             now = self._recommender
             news = changing(now.catalog, table)
@@ -98,12 +97,17 @@ class LiveCatalog:
             DataError: an id that the catalog lacks or that is removed already, or no item would be left.
             MachineError, ArtifactError: it could not be written, and was not made.
         """
+        if isinstance(item_ids, str | bytes):
+            raise DataError(f"The items to remove are {item_ids!r}, expected a list of ids. Give `[{item_ids!r}]` for one item.")
+        ids = list(item_ids)
         with self._writing:
             now = self._recommender
-            rows = now.catalog.rows(item_ids)
-            gone = rows[~now.catalog.is_listed[rows]]
-            if len(gone):
-                raise DataError(unknown_ids_message(now.catalog.item_ids[gone].tolist()))
+            rows = now.catalog.rows(ids, "skip")
+            if unknown := [item for item in ids if item not in now.catalog]:
+                raise DataError(f"The catalog lacks {len(unknown):,} of the items to remove, such as {unknown[0]!r}; nothing was removed.")
+            gone = now.catalog.item_ids[rows[~now.catalog.is_listed[rows]]].tolist()
+            if gone:
+                raise DataError(f"{len(gone):,} of the items to remove are removed already, such as {gone[0]!r}; nothing was removed.")
             rows = np.unique(rows)
             if not len(rows):
                 raise DataError("No item to remove was given.")

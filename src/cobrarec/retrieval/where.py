@@ -112,20 +112,26 @@ def _in_range(values: pa.ChunkedArray, condition: Mapping[Any, Any], name: str) 
     bounds = {key: _plain(value, name) for key, value in condition.items()}
     kinds: dict[str, Kind] = {key: _kind_of(value, name) for key, value in bounds.items()}
     if len(bounds) == 2:
-        _refuse_empty(bounds, kinds, name)
+        _refuse_two_kinds(bounds, kinds, name)
     for key, bound in bounds.items():
         values = _readable(values, kinds[key], bound, name, ranged=True)
+    if len(bounds) == 2:
+        _refuse_empty(bounds, kinds, name)
     first = _interval(bounds["min"], values.type, name)[0] if "min" in bounds else -math.inf
     last = _interval(bounds["max"], values.type, name)[1] if "max" in bounds else math.inf
     return _between(values, first, last)
 
 
-def _refuse_empty(bounds: Mapping[str, Any], kinds: Mapping[str, Kind], name: str) -> None:
-    """Refuse two bounds between which nothing lies, or which cannot be compared."""
+def _refuse_two_kinds(bounds: Mapping[str, Any], kinds: Mapping[str, Kind], name: str) -> None:
     low, high = bounds["min"], bounds["max"]
     if kinds["min"] != kinds["max"] and set(kinds.values()) != {"text", "date"}:
         told = f"from a {kinds['min']} ({low!r}) to a {kinds['max']} ({high!r}); give two bounds of a kind."
         raise DataError(f"`where` gives column {name} a range {told}")
+
+
+def _refuse_empty(bounds: Mapping[str, Any], kinds: Mapping[str, Kind], name: str) -> None:
+    """Refuse two bounds between which nothing lies."""
+    low, high = bounds["min"], bounds["max"]
     is_empty = low > high if kinds["min"] in ("number", "boolean") else _nanoseconds(low, name)[0] > _nanoseconds(high, name)[1]
     if is_empty:
         raise DataError(f"`where` gives column {name} the empty range from {low!r} to {high!r}; `min` must not be above `max`.")

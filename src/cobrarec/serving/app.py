@@ -166,11 +166,13 @@ def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
         meters.reload("new" if reloaded.is_new else "same")
         return reloaded
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=schemas.Health, responses=_problems(), tags=["operations"])
     async def health() -> Any:
         """The process is alive."""
         return {"status": "alive"}
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", response_model=schemas.Ready, responses=_problems(), tags=["operations"])
     async def ready() -> Any:
         """An artifact is loaded: this one."""
@@ -226,8 +228,11 @@ def _add_problems(app: FastAPI) -> None:
     async def _(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400:  # the framework's word for a body that its parser gave up
             return answer(request, 422, "invalid", "The body cannot be read: it is no UTF-8, or nested too deep.")
-        code = "not_found" if error.status_code == 404 else "invalid"
-        return answer(request, error.status_code, code, str(error.detail), error.headers)
+        if error.status_code == 404:
+            return answer(request, 404, "not_found", "There is no such address; /docs lists them.", error.headers)
+        allowed = (error.headers or {}).get("Allow", "")
+        told = f"This address takes {allowed}." if error.status_code == 405 and allowed else str(error.detail)
+        return answer(request, error.status_code, "invalid", told, error.headers)
 
 
 def service_of(request: Request) -> Service:

@@ -1,7 +1,8 @@
 """Client: a server from Python, with the answers as plain dictionaries."""
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -57,14 +58,14 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def recommend(self, histories: Sequence[Sequence[Any]], k: int = 10, **options: Any) -> dict[str, Any]:
+    def recommend(self, histories: Iterable[Iterable[Any]], k: Any = 10, **options: Any) -> dict[str, Any]:
         """`POST /recommend`; `options` are its other fields: exclude, allow, where, unknown, explain, timestamps, num_beams, tau, psi.
 
         Raises:
             RefusedError: the server refused it, or was busy for longer than the retries last.
             UserError: there is no server, or it does not answer.
         """
-        return self._call("POST", "/recommend", {"histories": [list(history) for history in histories], "k": k, **options})
+        return self._call("POST", "/recommend", {"histories": _lists(histories), "k": k, **options})
 
     def similar(self, item_id: Any, k: int = 10) -> dict[str, Any]:
         """`POST /similar`; raises as `recommend` does."""
@@ -104,9 +105,15 @@ class Client:
         return self._call("GET", "/info")
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        try:
+            content = None if body is None else json.dumps(body, default=_plain, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise UserError(f"The request cannot be written as JSON: {error}.") from None
         for left in reversed(range(self._retries + 1)):
             try:
-                answer = self._http.request(method, path, json=body)
+                answer = self._http.request(method, path, content=content, headers={"content-type": "application/json"})
+            except httpx.UnsupportedProtocol:
+                raise UserError(f"{self._http.base_url} is no address of a server; give one such as http://127.0.0.1:8000.") from None
             except httpx.HTTPError as error:
                 told = type(error).__name__
                 raise UserError(f"No answer from {self._http.base_url} ({told}); is `cobrarec serve` running there?") from None
@@ -116,6 +123,20 @@ class Client:
         if answer.is_success:
             return answer.json()
         raise _refused(answer)
+
+
+def _lists(histories: Any) -> Any:
+    """Histories of any kind as lists; what is none is left for the server to refuse, in its words."""
+    if isinstance(histories, str | bytes):
+        return histories
+    return [history if isinstance(history, str | bytes) else list(history) for history in histories]
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{value!r} is of type {type(value).__name__}")
 
 
 def _item_path(item_id: Any) -> str:

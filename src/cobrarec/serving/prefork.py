@@ -85,7 +85,8 @@ class Supervisor:
             until = time.monotonic() + READY_WITHIN
             failed = [worker for worker, ready in begun if not _answers(ready, until)]
             if failed:
-                raise MachineError(f"{len(failed)} of {len(begun)} workers did not start; the log says why.")
+                told = ", ".join(_ended(set(failed)).values()) or f"no answer within {READY_WITHIN:g} s"
+                raise MachineError(f"{len(failed)} of {len(begun)} workers did not start ({told}).")
         except BaseException:
             self._stop({worker for worker, _ in begun})
             raise
@@ -148,11 +149,11 @@ class Supervisor:
             logger.error("reload refused, the old artifact stays: %s", error)
 
     def _replace_dead(self) -> None:
-        for worker in _ended(self._workers | self._leaving):
+        for worker, how in _ended(self._workers | self._leaving).items():
             self._leaving.discard(worker)
             if worker in self._workers:
                 self._workers.discard(worker)
-                logger.error("worker %d ended; another one takes its place", worker)
+                logger.error("worker %d ended (%s); another one takes its place", worker, how)
         missing = self._num_workers - len(self._workers)
         if missing <= 0 or time.monotonic() < self._not_before:
             return
@@ -178,7 +179,7 @@ class Supervisor:
     def _wait(self, until: float) -> None:
         """Until all have ended; those that do not are killed."""
         while self._leaving and time.monotonic() < until:
-            self._leaving -= _ended(self._leaving)
+            self._leaving -= _ended(self._leaving).keys()
             time.sleep(0.05)
         for worker in self._leaving:
             os.kill(worker, signal.SIGKILL)
@@ -203,13 +204,15 @@ def _answers(ready: int, until: float) -> bool:
     return False
 
 
-def _ended(workers: set[int]) -> set[int]:
-    """Those that have ended."""
-    ended = set()
+def _ended(workers: set[int]) -> dict[int, str]:
+    """Those that have ended, and how."""
+    ended = {}
     for worker in workers:
         try:
-            if os.waitpid(worker, os.WNOHANG)[0]:
-                ended.add(worker)
+            found, status = os.waitpid(worker, os.WNOHANG)
         except ChildProcessError:
-            ended.add(worker)
+            found, status = worker, 0
+        if found:
+            code = os.waitstatus_to_exitcode(status)
+            ended[worker] = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
     return ended

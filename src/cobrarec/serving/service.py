@@ -152,8 +152,10 @@ class Service:
         """
         with self._turn_of_change():
             live, catalog = self._writable(), self.recommender.catalog
-            if item_id not in catalog or not catalog.is_listed[catalog.find(item_id)]:
+            if item_id not in catalog:
                 raise NotInCatalogError(f"The catalog lacks the item {item_id!r}.")
+            if not catalog.is_listed[catalog.find(item_id)]:
+                raise NotInCatalogError(f"The item {item_id!r} is removed already.")
             return live.remove([item_id])
 
     def reload(self, waits: bool = False) -> ReloadResult:
@@ -175,10 +177,10 @@ class Service:
             own = old.live if artifact == before.artifact else None
             if own is not None or self._ask_reload is not None:
                 verify_files(self.folder)  # otherwise `_open` does, before anything is given up
+                version = catalog_version_of(self.folder)  # its log is whole, too
             if own is not None and own.is_of(self.folder / CHANGES):
                 return ReloadResult(artifact, before.catalog_version, False)  # this process writes the changes itself: there are no others
             if self._ask_reload is not None:
-                version = catalog_version_of(self.folder)
                 self._ask_reload()
                 is_new = (artifact, version) != (before.artifact, before.catalog_version)
                 return ReloadResult(artifact, version, is_new, is_served=not is_new)

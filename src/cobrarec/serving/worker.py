@@ -57,7 +57,7 @@ def listen(address: Address) -> socket.socket:
         listening.listen(2048)
     except (OSError, OverflowError) as error:
         listening.close()
-        told = getattr(error, "strerror", None) or str(error)
+        told = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         raise ConfigError(f"Cannot listen on {address.host} port {address.port}: {told}; give another --host or --port.") from None
     return listening
 
