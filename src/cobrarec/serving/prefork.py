@@ -4,7 +4,6 @@ A reload loads the other artifact in the first process, forks new workers, and s
 workers on the socket, and the old ones finish what they hold.
 """
 
-import gc
 import logging
 import os
 import signal
@@ -17,7 +16,7 @@ from types import FrameType
 
 from cobrarec.artifact import catalog_hash
 from cobrarec.errors import MachineError
-from cobrarec.serving.service import LoadedArtifact, load_with_manifest
+from cobrarec.serving.service import LoadedArtifact, load_with_manifest, settle
 from cobrarec.serving.worker import GRACE, WorkerPlan, work
 from cobrarec.training.job import torch_threads
 
@@ -72,8 +71,7 @@ class Supervisor:
         named = catalog_hash(self._plan.folder)
         with torch_threads(1):
             loaded = load_with_manifest(self._plan.folder, self._plan.device)
-        gc.collect()
-        gc.freeze()  # so that collections in the workers do not write to what they share
+        settle()
         return loaded, named
 
     def _started(self) -> set[int]:

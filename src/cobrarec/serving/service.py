@@ -113,7 +113,7 @@ class Service:
         self._browser: tuple[str, IdBrowser] | None = None
         if loaded is None:
             self._served = self._open()
-            _settle()
+            settle()
         else:
             _warm_up(loaded.recommender)
             self._served = _Served(loaded.manifest, loaded.recommender, ONLY_READS)
@@ -190,7 +190,7 @@ class Service:
             if old.live is not None:
                 old.live.close()
             del old, own
-            _settle()
+            settle()
             now = self.recommender.info
             logger.info("reloaded: artifact %s, catalog version %d", now.artifact[:12], now.catalog_version)
             is_new = (now.artifact, now.catalog_version) != (before.artifact, before.catalog_version)
@@ -304,8 +304,8 @@ def _warm_up(recommender: Recommender) -> None:
     recommender.recommend([[item], []], 10)
 
 
-def _settle() -> None:
-    """Let the collector look no more through what stays, which takes longer than many a request."""
+def settle() -> None:
+    """Let the collector look no more through what stays, which takes longer than many a request and writes to memory that workers share."""
     gc.unfreeze()  # what was there before may be garbage now
     gc.collect()
     gc.freeze()
