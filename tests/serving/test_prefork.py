@@ -139,3 +139,13 @@ def test_a_reload_for_which_no_process_can_be_started_leaves_what_there_is(tmp_p
     assert supervisor._loaded is served
     assert len(os.listdir("/proc/self/fd")) == files
     assert (supervisor._hash, supervisor._workers, stopped) == ("another one", {1, 2}, [])
+
+
+def test_signals_without_end_do_not_stop_the_first_process(two_workers):
+    """A handler that takes a lock which its own thread holds would, one time in some thousands."""
+    _, _, process, client = two_workers
+    threading.Thread(target=lambda: [None for _ in process.stdout], daemon=True).start()  # or the log would stop it
+    for _ in range(20_000):
+        process.send_signal(signal.SIGCHLD)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0

@@ -6,6 +6,7 @@ workers on the socket, and the old ones finish what they hold.
 
 import logging
 import os
+import select
 import signal
 import socket
 import threading
@@ -37,7 +38,9 @@ class Supervisor:
         self._plan = replace(plan, settings=replace(plan.settings, read_only=True))
         self._num_workers, self._listening = num_workers, listening
         self._came: set[int] = set()
-        self._asked = threading.Event()
+        self._woken, self._wake = os.pipe()  # no Event: a handler that sets one waits for ever for a lock that its own thread holds
+        for end in (self._woken, self._wake):
+            os.set_blocking(end, False)
         self._workers: set[int] = set()
         self._leaving: set[int] = set()
         self._not_before = 0.0
@@ -50,8 +53,8 @@ class Supervisor:
         try:
             self._workers = self._started()
             while not self._came.intersection(STOPPED):
-                self._asked.wait(LOOK_EVERY)
-                self._asked.clear()
+                if select.select([self._woken], [], [], LOOK_EVERY)[0]:
+                    os.read(self._woken, 4096)
                 if signal.SIGHUP in self._came:
                     self._came.discard(signal.SIGHUP)
                     self._reload()
@@ -64,7 +67,8 @@ class Supervisor:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._came.add(number)
-        self._asked.set()
+        with suppress(BlockingIOError):  # full: it wakes anyway
+            os.write(self._wake, b"!")
 
     def _load(self) -> tuple[LoadedArtifact, str]:
         """The artifact, with one thread: a pool of threads would not be there in a forked process."""
