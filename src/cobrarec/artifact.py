@@ -148,10 +148,10 @@ def open_live_catalog(folder: Path | str, name: str, device: str = "cpu") -> Liv
     """
     folder = Path(folder)
     base, tools = _load_base(folder, device), load_new_item_tools(folder)
-    _refuse_replaced(folder, base.info.artifact)  # or its log would go into the other one
+    manifest_of(folder, base.info.artifact)  # or its log would go into the other one
     log, contents = LogWriter.open(folder / CHANGES, base.info.artifact, name)
     try:
-        _refuse_replaced(folder, base.info.artifact)
+        manifest_of(folder, base.info.artifact)
         changes = [ItemChange.from_bytes(payload) for payload in contents.payloads]
         return LiveCatalog(_after(base, folder, changes, None), tools, load_config(folder / "config.yaml").data, log)
     except BaseException:
@@ -191,14 +191,20 @@ def _load_base(folder: Path, device: str) -> Recommender:
     except Exception as error:  # the libraries raise whatever comes to them: numpy, of a damaged header, an error of Python's tokenizer
         what = " ".join(str(error).split())[:300]
         raise ArtifactError(f"{folder} cannot be read, though its files are as written: {what}. Was it made by another version?") from error
-    _refuse_replaced(folder, loaded.info.artifact)
+    manifest_of(folder, loaded.info.artifact)
     return loaded
 
 
-def _refuse_replaced(folder: Path, artifact: str) -> None:
-    """Raises ArtifactError where another artifact took the folder's name since it was verified: files of both may have been read."""
-    if read_manifest(folder)["sha256"] != artifact:
+def manifest_of(folder: Path, artifact: str) -> dict[str, Any]:
+    """The manifest in `folder`, whose sha256 is `artifact`.
+
+    Raises:
+        ArtifactError: another artifact took the folder's name since that one was verified; files of both may have been read.
+    """
+    manifest = read_manifest(folder)
+    if manifest["sha256"] != artifact:
         raise ArtifactError(f"{folder} was replaced while it was read; read it again.")
+    return manifest
 
 
 def load_new_item_tools(folder: Path | str) -> NewItemTools:

@@ -124,14 +124,20 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path, monkeypatch):
     assert read_log(tmp_path / "changes", SHA).payloads == (b"one", b"three")
 
 
+def failing(code):
+    """A call of the system that fails."""
+
+    def fails(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    return fails
+
+
 def test_after_a_failure_that_cannot_be_undone_nothing_more_is_written(tmp_path, monkeypatch):
     writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
 
-    def fails(*_, **__):
-        raise OSError(errno.EIO, "Input/output error")
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fails)
+        patched.setattr(os, "fsync", failing(errno.EIO))
         with pytest.raises(MachineError, match="the change was not made"):
             writer.append(b"one")
     with pytest.raises(MachineError, match="open the artifact again"):
@@ -142,11 +148,8 @@ def test_after_a_failure_that_cannot_be_undone_nothing_more_is_written(tmp_path,
 def test_a_record_whose_head_cannot_be_written_is_cut_off_again(tmp_path, monkeypatch):
     writer, _ = LogWriter.open(tmp_path / "changes", SHA, "a test")
 
-    def fails(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", fails)
+        patched.setattr(os, "replace", failing(errno.ENOSPC))
         with pytest.raises(MachineError, match="what was there before is whole"):
             writer.append(b"one")
     writer.append(b"two")

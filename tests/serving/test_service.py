@@ -14,7 +14,7 @@ from cobrarec.config import RunOptions
 from cobrarec.errors import ArtifactError, MachineError
 from cobrarec.serving.batcher import BusyError
 from cobrarec.serving.server_settings import ServerSettings
-from cobrarec.serving.service import MAX_CHANGES, ReadOnlyError, Service, load_with_manifest
+from cobrarec.serving.service import MAX_CHANGES, ReadOnlyError, Service, load_to_read
 from small_run import small_world
 
 NEW = pa.table({"item_id": ["new"], "title": ["a new thing"]})
@@ -171,7 +171,7 @@ def test_so_many_changes_may_wait_and_no_more(service, monkeypatch):
 
 def test_a_worker_asks_the_first_process_for_a_reload_once_what_lies_there_is_whole(folder):
     asked = []
-    loaded = load_with_manifest(folder, "cpu")
+    loaded = load_to_read(folder, "cpu")
     service = Service(folder, ServerSettings(read_only=True), loaded=loaded, ask_reload=lambda: asked.append(True))
     assert service.recommender is loaded.recommender
     assert not service.reload().is_new

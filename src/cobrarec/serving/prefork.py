@@ -17,7 +17,7 @@ from types import FrameType
 
 from cobrarec.artifact import catalog_hash
 from cobrarec.errors import MachineError
-from cobrarec.serving.service import LoadedArtifact, load_with_manifest, settle
+from cobrarec.serving.service import Served, load_to_read, settle
 from cobrarec.serving.worker import GRACE, WorkerPlan, work
 from cobrarec.training.job import torch_threads
 
@@ -70,11 +70,11 @@ class Supervisor:
         with suppress(BlockingIOError):  # full: it wakes anyway
             os.write(self._wake, b"!")
 
-    def _load(self) -> tuple[LoadedArtifact, str]:
+    def _load(self) -> tuple[Served, str]:
         """The artifact, with one thread: a pool of threads would not be there in a forked process."""
         named = catalog_hash(self._plan.folder)
         with torch_threads(1):
-            loaded = load_with_manifest(self._plan.folder, self._plan.device)
+            loaded = load_to_read(self._plan.folder, self._plan.device)
         settle()
         return loaded, named
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobrarec import __version__
-from cobrarec.artifact import catalog_version_of, load_artifact, open_live_catalog
+from cobrarec.artifact import catalog_version_of, load_artifact, manifest_of, open_live_catalog
 from cobrarec.artifact_manifest import CHANGES, read_manifest, verify_files
-from cobrarec.errors import ArtifactError, CobraRecError, DataError
+from cobrarec.errors import CobraRecError, DataError
 from cobrarec.retrieval.live_catalog import ChangeResult, LiveCatalog
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
@@ -50,15 +50,7 @@ class ReloadResult:
 
 
 @dataclass(frozen=True)
-class LoadedArtifact:
-    """A recommender and what its own manifest says."""
-
-    recommender: Recommender
-    manifest: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Served:
+class Served:
     """An artifact as it is served: what its manifest says, its recommender or its writer, and why there is no writer."""
 
     manifest: dict[str, Any]
@@ -91,7 +83,7 @@ class Service:
         folder: Path | str,
         settings: ServerSettings,
         device: str = "cpu",
-        loaded: LoadedArtifact | None = None,
+        loaded: Served | None = None,
         ask_reload: Callable[[], None] | None = None,
     ) -> None:
         """Load the artifact, for writing where that is possible and wanted, and warm it up.
@@ -116,7 +108,7 @@ class Service:
             settle()
         else:
             _warm_up(loaded.recommender)
-            self._served = _Served(loaded.manifest, loaded.recommender, ONLY_READS)
+            self._served = loaded
         self.batcher: Batcher[AskedLists | Errand, Any] = Batcher(self._answer, settings.max_waiting, settings.max_batch)
 
     @property
@@ -226,7 +218,7 @@ class Service:
             "read_only": served.read_only_reason,
         }
 
-    def _open(self) -> _Served:
+    def _open(self) -> Served:
         """What lies in the folder, ready to answer."""
         ranker, reason = read_manifest(self.folder)["ranker"], None
         if self.settings.read_only:
@@ -236,18 +228,18 @@ class Service:
         elif not _is_writable(self.folder):
             reason = "the artifact lies where this server cannot write"
         if reason is not None:
-            loaded = load_with_manifest(self.folder, self._device)
-            _warm_up(loaded.recommender)
-            return _Served(loaded.manifest, loaded.recommender, reason)
+            served = load_to_read(self.folder, self._device, reason)
+            _warm_up(served.recommender)
+            return served
         live = open_live_catalog(self.folder, WRITER, self._device)
         try:
-            manifest = manifest_of(self.folder, live.recommender)
+            manifest = manifest_of(self.folder, live.recommender.info.artifact)
             live.warm_up()
             _warm_up(live.recommender)
         except BaseException:
             live.close()
             raise
-        return _Served(manifest, live)
+        return Served(manifest, live)
 
     @contextmanager
     def _turn_of_change(self) -> Iterator[None]:
@@ -274,18 +266,10 @@ class Service:
         return answer_lists(recommender, [one for one in asked if isinstance(one, AskedLists)])
 
 
-def load_with_manifest(folder: Path, device: str) -> LoadedArtifact:
-    """`load_artifact`, and the manifest of what was loaded."""
+def load_to_read(folder: Path, device: str, reason: str = ONLY_READS) -> Served:
+    """The artifact in `folder` without a writer, for `reason`; raises as `load_artifact` does."""
     recommender = load_artifact(folder, device)
-    return LoadedArtifact(recommender, manifest_of(folder, recommender))
-
-
-def manifest_of(folder: Path, recommender: Recommender) -> dict[str, Any]:
-    """The manifest in `folder`; raises ArtifactError where it is another one's than that of the recommender that was loaded from there."""
-    manifest = read_manifest(folder)
-    if manifest["sha256"] != recommender.info.artifact:
-        raise ArtifactError(f"{folder} was replaced while it was read; read it again.")
-    return manifest
+    return Served(manifest_of(folder, recommender.info.artifact), recommender, reason)
 
 
 def _is_writable(folder: Path) -> bool:

@@ -14,7 +14,7 @@ import uvicorn
 from cobrarec.errors import CobraRecError, ConfigError
 from cobrarec.serving.app import create_app
 from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
-from cobrarec.serving.service import LoadedArtifact, Service
+from cobrarec.serving.service import Served, Service
 from cobrarec.training.job import torch_threads
 
 logger = logging.getLogger("cobrarec.serving")
@@ -99,7 +99,7 @@ def work(
     plan: WorkerPlan,
     listening: socket.socket,
     ready: Callable[[], None],
-    loaded: LoadedArtifact | None = None,
+    loaded: Served | None = None,
     ask_reload: Callable[[], None] | None = None,
 ) -> None:
     """Load, answer on `listening`, until told to stop.
