@@ -1,10 +1,12 @@
 import asyncio
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
 
-from cobrarec.serving.batcher import Batcher, BusyError
+from cobrarec.serving import batcher as batcher_module
+from cobrarec.serving.batcher import GATHERING, LULL, Batcher, BusyError
 
 
 @dataclass(frozen=True)
@@ -157,5 +159,63 @@ def test_the_sizes_of_batches_are_told():
         await asyncio.gather(*tasks)
         batcher.close()
         assert sizes == [4]
+
+    asyncio.run(main())
+
+
+def test_clients_who_ask_again_at_once_go_together_and_one_who_asks_alone_does_not_wait(monkeypatch):
+    monkeypatch.setattr(batcher_module, "LULL", 0.1)
+    monkeypatch.setattr(batcher_module, "GATHERING", 20)
+
+    async def main():
+        doubling = Doubling(hold=False)
+        batcher = Batcher(doubling, 100, 100)
+
+        async def client(value):
+            for _ in range(5):
+                assert await batcher.ask(Asked(value)) == 2 * value
+                await asyncio.sleep(0.01 * (value % 2))
+
+        await asyncio.gather(*(client(value) for value in range(20)))
+        assert [len(batch) for batch in doubling.batches][-3:] == [20, 20, 20]
+        await batcher.ask(Asked(1))  # the last to wait for others, in vain
+        start = time.perf_counter()
+        for _ in range(50):
+            await batcher.ask(Asked(1))
+        assert time.perf_counter() - start < 50 * 0.1
+        batcher.close()
+
+    asyncio.run(main())
+
+
+def test_requests_that_come_without_end_are_not_gathered_without_end():
+    async def main():
+        doubling = Doubling(hold=False)
+        batcher = Batcher(doubling, 10**6, 10**6)
+        until, asked = time.monotonic() + 20 * GATHERING, []
+        while time.monotonic() < until:
+            asked.append(batcher.ask(Asked(1)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+        assert len(doubling.batches) >= 3
+        batcher.close()
+
+    asyncio.run(main())
+
+
+def test_the_thread_goes_on_when_all_that_were_gathered_have_left():
+    async def main():
+        doubling = Doubling()
+        batcher, tasks = await held(doubling, 100, 100, Asked(1), Asked(2))
+        doubling.go.set()
+        await asyncio.gather(*tasks)
+        leaving = batcher.ask(Asked(3))
+        time.sleep(LULL / 2)  # it is waited for others
+        leaving.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(2 * LULL)
+        assert await batcher.ask(Asked(4)) == 8
+        assert doubling.batches == [[0], [1, 2], [4]]
+        batcher.close()
 
     asyncio.run(main())

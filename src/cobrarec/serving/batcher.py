@@ -1,11 +1,15 @@
 """Batcher: a bounded queue of requests and one thread that takes all that waits, since a batch costs little more than one history.
 
+While several clients ask, those whose lists have just come ask again at once: the thread waits until they have, as long as one comes
+hard on the other. A client that asks alone never waits.
+
 Requests for lists of the same length under the same settings and filters go through the model together. A list does not depend on who
 else is in its batch (`docs/decisions/0007`), so that batching changes waiting times alone.
 """
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -15,6 +19,11 @@ from cobrarec.errors import CobraRecError
 
 A = TypeVar("A", bound="Waiting")
 R = TypeVar("R")
+
+LULL = 0.002
+"""Seconds without a new request after which no more are waited for."""
+GATHERING = 0.05
+"""Seconds that a request waits at most for others to go with it."""
 
 
 @runtime_checkable
@@ -57,7 +66,7 @@ class Batcher(Generic[A, R]):
         """
         self._answer, self._max_waiting, self._max_batch = answer, max_waiting, max_batch
         self._places: deque[_Place[A, R]] = deque()
-        self._num_waiting = 0
+        self._num_waiting = self._num_asked = self._last_batch = 0
         self._is_closed = False
         self._changed = threading.Condition()
         self.batch_sizes: Callable[[int], None] = lambda size: None
@@ -82,6 +91,7 @@ class Batcher(Generic[A, R]):
                 raise BusyError("Too many requests wait; ask again in a second.")
             self._places.append(place)
             self._num_waiting += asked.size
+            self._num_asked += 1
             self._changed.notify()
         place.answer.add_done_callback(lambda _: self._leave(place))
         return place.answer
@@ -104,7 +114,7 @@ class Batcher(Generic[A, R]):
         self._thread.join()
 
     def _work(self) -> None:
-        while batch := self._next_batch():
+        while (batch := self._next_batch()) is not None:
             here = [place for place in batch if not place.answer.done()]  # the others have left
             if not here:
                 continue
@@ -118,13 +128,20 @@ class Batcher(Generic[A, R]):
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_deliver, of_loop)
 
-    def _next_batch(self) -> list[_Place[A, R]]:
-        """All that waits with the key of the first, in the order of arrival, as far as the size goes; empty at the end."""
+    def _next_batch(self) -> list[_Place[A, R]] | None:
+        """All that waits with the key of the first, in the order of arrival, as far as the size goes.
+
+        Empty where all have left; None where the batcher is closed and all is answered.
+        """
+        has_company = bool(self._places) or self._last_batch > 1
         with self._changed:
             while not self._places and not self._is_closed:
                 self._changed.wait()
+        if has_company:
+            self._gather()
+        with self._changed:
             if not self._places:
-                return []
+                return None if self._is_closed else []
             key, size = self._places[0].asked.key, 0
             batch: list[_Place[A, R]] = []
             others: deque[_Place[A, R]] = deque()
@@ -137,7 +154,16 @@ class Batcher(Generic[A, R]):
                     others.append(place)
             self._places = others
             self._num_waiting -= size
+            self._last_batch = len(batch)
             return batch
+
+    def _gather(self) -> None:
+        """Wait for requests that come hard one on the other."""
+        until = time.monotonic() + GATHERING
+        seen = -1
+        while self._num_asked != seen and self._num_waiting < self._max_batch and not self._is_closed and time.monotonic() < until:
+            seen = self._num_asked
+            time.sleep(LULL)
 
 
 def _deliver(answers: "Sequence[tuple[asyncio.Future[R], R | Exception]]") -> None:

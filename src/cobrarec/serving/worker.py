@@ -13,6 +13,7 @@ import uvicorn
 
 from cobrarec.errors import CobraRecError, ConfigError
 from cobrarec.serving.app import create_app
+from cobrarec.serving.bounded_http import BoundedHttp
 from cobrarec.serving.server_settings import LOOPBACK, ServerSettings
 from cobrarec.serving.service import Served, Service
 from cobrarec.training.job import torch_threads
@@ -121,7 +122,8 @@ def work(
             mount_page(app, plan.interactions)
         config = uvicorn.Config(
             app,
-            http="h11",  # it bounds headers and reads no request before the last one is answered; httptools does neither
+            http=BoundedHttp,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
