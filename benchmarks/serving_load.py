@@ -228,11 +228,12 @@ def main() -> None:
 
 
 def make_another(folder: Path, config: str) -> None:
-    """Let an artifact differ from the one it was copied from, in a setting of retrieval."""
+    """Let an artifact differ from the one it was copied from, in a setting of retrieval that costs nothing."""
     from cobrarec.artifact_manifest import read_manifest, write_manifest
 
     manifest = read_manifest(folder)
-    (folder / "config.yaml").write_text(config.replace("num_beams: 20", "num_beams: 12"))
+    assert "\n  tau: 1.0\n" in config, "the artifact must have the default `tau`"
+    (folder / "config.yaml").write_text(config.replace("\n  tau: 1.0\n", "\n  tau: 0.9\n"))
     write_manifest(folder, manifest["split"], manifest["ranker"], manifest["model"])
 
 

@@ -32,3 +32,9 @@ def test_a_file_that_is_missing_is_told_in_the_callers_words_and_a_broken_one_by
             read_yaml(missing, "give another")
     with pytest.raises(ConfigError, match="broken.yaml is not readable YAML"):
         read_yaml(tmp_path / "broken.yaml", "none")
+
+
+def test_what_a_caller_does_with_the_values_stays_with_that_caller():
+    text = "a: {b: [1, 2]}"
+    load_yaml(text)["a"]["b"].append(3)
+    assert load_yaml(text) == {"a": {"b": [1, 2]}}

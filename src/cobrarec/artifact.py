@@ -237,7 +237,7 @@ def _load(folder: Path, manifest: dict[str, Any], device: torch.device) -> Recom
     if config.ranker != "cobra":
         tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
         baseline = load_baseline(folder, config, PopularItems.of(info.popularity, tie_ranks), tie_ranks)
-        return Recommender(catalog, baseline, info)
+        return Recommender(catalog, baseline, info, tie_ranks)
     semantic_ids = SemanticIds.load(folder, catalog.is_listed)
     model = _load_model(folder, config, semantic_ids).to(device)
     items = ItemVectors.from_arrays(load_file(folder / "item_vectors.safetensors")).to(device)

@@ -1,5 +1,7 @@
 """YAML whose keys stand once: of two the last would win in silence."""
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ class _UniqueKeys(_SafeLoader):  # type: ignore[misc]
 
 def load_yaml(text: str) -> Any:
     """What the text says; raises yaml.YAMLError where it is no YAML or a key stands twice."""
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """Parsed once: the slow loader is asked for the configuration of an artifact several times each time one is opened."""
     return yaml.load(text, _UniqueKeys)
 
 

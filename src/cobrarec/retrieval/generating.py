@@ -10,11 +10,13 @@ from cobrarec.model.cobra import Cobra
 
 @contextmanager
 def generating(model: Cobra) -> Iterator[None]:
-    """Eval mode without gradient; afterwards the model is as it was."""
+    """Eval mode without gradient; afterwards the model is as it was. To set the mode of all its parts takes as long as much of a list."""
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()

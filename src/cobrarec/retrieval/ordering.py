@@ -38,4 +38,7 @@ def rounded(log_scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def tie_ranks_of(tie_breakers: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     """Place of each item in the ascending order of `tie_breakers`."""
-    return np.argsort(np.argsort(tie_breakers, kind="stable"), kind="stable").astype(np.int64)
+    order = np.argsort(tie_breakers, kind="stable")
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks

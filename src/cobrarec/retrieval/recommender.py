@@ -55,10 +55,10 @@ class ArtifactInfo:
 class Recommender:
     """A catalog and the engine that finds its lists: the network's, or that of a ranker that counts."""
 
-    def __init__(self, catalog: Catalog, engine: ListEngine, info: ArtifactInfo) -> None:
-        """`engine` is one over the rows of `catalog`."""
+    def __init__(self, catalog: Catalog, engine: ListEngine, info: ArtifactInfo, tie_ranks: npt.NDArray[np.int64] | None = None) -> None:
+        """`engine` is one over the rows of `catalog`; `tie_ranks` are those of the catalog under the seed, where they are known."""
         self.catalog, self.engine, self.info = catalog, engine, info
-        self._tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
+        self._tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed)) if tie_ranks is None else tie_ranks
         self._popular = PopularItems.of(info.popularity, self._tie_ranks, catalog.is_listed)
 
     @classmethod
@@ -74,7 +74,7 @@ class Recommender:
     ) -> "Recommender":
         """A trained model, its catalog and its settings; `items` are the final vectors of the catalog, on the model's device."""
         tie_ranks = tie_ranks_of(catalog.tie_breakers(info.seed))
-        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory, info.popularity == 0), info)
+        return cls(catalog, ListSearch(model, items, semantic_ids, tie_ranks, config, memory, info.popularity == 0), info, tie_ranks)
 
     def __repr__(self) -> str:
         return f"Recommender({self.catalog.num_items} items, {self.engine}, split {self.info.split})"

@@ -6,6 +6,7 @@ Any language: scripts that write words without spaces (Chinese, Japanese, Thai, 
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,14 @@ class LsaEngine:
         """Unit-length embeddings `[num_texts, dim]`; zeros for a text without a known word."""
         if not self.vocabulary or not texts:
             return np.zeros((len(texts), self.dim), np.float32)
+        return self._project(self._fitted.transform(texts))
+
+    @cached_property
+    def _fitted(self) -> Any:
+        """The vectorizer, which looks through the whole vocabulary at its first call."""
         vectorizer = _vectorizer(vocabulary=self.vocabulary)
         vectorizer.idf_ = self.idf
-        return self._project(vectorizer.transform(texts))
+        return vectorizer
 
     def save(self, folder: Path) -> None:
         """Write the vocabulary as JSON and two `.npy` files."""

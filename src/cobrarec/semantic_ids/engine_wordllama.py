@@ -8,7 +8,9 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +30,7 @@ class WordllamaEngine:
 
     def __init__(self, sif: Sif | None = None) -> None:
         """Read the wheel's vectors and tokenizer; `sif` holds the fitted weights, None gives plain means."""
-        from safetensors.numpy import load_file
-        from tokenizers import Tokenizer
-
-        folder = _package_folder()
-        weights = folder / "weights" / "l2_supercat_256.safetensors"
-        self.vectors: npt.NDArray[np.float32] = load_file(weights)["embedding.weight"].astype(np.float32)
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self.fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.vectors, self.tokenizer, self.fingerprint = _wheel(_package_folder())
         self.sif = sif or Sif.off(*self.vectors.shape)
 
     @property
@@ -96,8 +89,24 @@ class WordllamaEngine:
 
     def _weighted_means(self, counts: sparse.csr_matrix) -> npt.NDArray[np.float32]:
         lengths = np.asarray(counts.sum(axis=1)).ravel()
-        sums = counts @ (self.vectors * self.sif.token_weights[:, None])
+        tokens, columns = np.unique(counts.indices, return_inverse=True)  # few of the vocabulary, where texts are few
+        present = sparse.csr_matrix((counts.data, columns, counts.indptr), shape=(len(lengths), len(tokens)))
+        sums = present @ (self.vectors[tokens] * self.sif.token_weights[tokens, None])
         return (sums / np.maximum(lengths, 1)[:, None]).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _wheel(folder: Path) -> tuple[npt.NDArray[np.float32], Any, str]:
+    """Vectors `[vocabulary, 256]`, tokenizer and the vectors' sha256: the same for all engines, which read them alone."""
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    weights = folder / "weights" / "l2_supercat_256.safetensors"
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    vectors = load_file(weights)["embedding.weight"].astype(np.float32)
+    return vectors, tokenizer, hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _package_folder() -> Path:
