@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from baselines.slow_counts import transition_counts
 from cobrarec.data.interactions import Histories
 from cobrarec.model.item_vectors import ItemVectors
+from cobrarec.retrieval import transition_memory
 from cobrarec.retrieval.stand_ins import StandIns
 from cobrarec.retrieval.transition_memory import TransitionMemory, recent_items
 from cobrarec.semantic_ids import collaborative
@@ -43,6 +44,18 @@ def test_a_log_score_gains_the_log_of_ten_times_the_count_and_nothing_where_none
     assert expected.max() > 0
     nothing = memory.log_scores_at(Histories.from_lists([[4]]), np.zeros(2, np.int64), np.arange(2))
     assert nothing.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("table_size", [1, 5, 11, 1 << 22])
+def test_log_scores_are_looked_up_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch, table_size: int) -> None:
+    monkeypatch.setattr(transition_memory, "TABLE_SIZE", table_size)
+    memory = TransitionMemory.fit(Histories.from_lists([[0, 1, 2], [2, 0], [1, 3, 0]]), 4).with_num_items(5)
+    memory = memory.with_stand_ins(np.array([4]), StandIns(np.array([[0, 3]]), np.float32([[0.5, 0.5]])))
+    histories = Histories.from_lists([[2, 0], [3], [], [1, 0, 4], [4], [2]])
+    users, rows = np.array([0, 0, 0, 0, 0, 1, 1, 3, 3, 3, 5, 5, 5]), np.array([4, 3, 2, 1, 0, 0, 4, 2, 2, 4, 0, 1, 4])
+    expected = np.log(1 + 10 * memory.scores(histories).toarray())[users, rows]
+    assert (expected > 0).sum() > 5
+    np.testing.assert_allclose(memory.log_scores_at(histories, users, rows), expected)
 
 
 def test_counting_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

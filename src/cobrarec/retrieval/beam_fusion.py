@@ -69,7 +69,7 @@ class Fused:
 
     def log_scores(self, candidates: Candidates) -> Float[Tensor, " num_candidates"]:
         """log Phi, float64."""
-        return self.log_beam[candidates.pairs] + self.log_similarity
+        return self.log_beam.index_select(0, candidates.pairs) + self.log_similarity
 
 
 def segment_logsumexp(values: Float[Tensor, " n"], segments: Int[Tensor, " n"], num_segments: int) -> Float[Tensor, " num_segments"]:
@@ -77,7 +77,7 @@ def segment_logsumexp(values: Float[Tensor, " n"], segments: Int[Tensor, " n"], 
     peak = torch.full((num_segments,), -torch.inf, dtype=values.dtype, device=values.device)
     peak = peak.scatter_reduce_(0, segments, values, "amax")
     peak = torch.where(torch.isfinite(peak), peak, 0.0)
-    total = torch.zeros_like(peak).index_add_(0, segments, torch.exp(values - peak[segments]))
+    total = torch.zeros_like(peak).index_add_(0, segments, torch.exp(values - peak.index_select(0, segments)))
     return total.log() + peak
 
 
@@ -116,7 +116,7 @@ def fuse(
         denominator = normalizers.all_items[users]
     else:
         domain = logits if settings.similarity_softmax == "bucket" else nearest
-        denominator = segment_logsumexp(domain, candidates.pairs, candidates.num_pairs)[candidates.pairs]
+        denominator = segment_logsumexp(domain, candidates.pairs, candidates.num_pairs).index_select(0, candidates.pairs)
     if allowed is not None:
         logits = torch.where(allowed, logits, -torch.inf)
         ranked = torch.where(allowed, ranked, -torch.inf)

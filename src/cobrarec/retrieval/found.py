@@ -1,6 +1,7 @@
 """Found: what the search of one chunk of users came upon, before it is ordered."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +29,7 @@ class Found:
         """Where each user's candidates begin; one more at the end."""
         return self.candidates.offsets[:: self.beams.ids.shape[1]]
 
-    @property
+    @cached_property
     def users(self) -> Int[Tensor, " num_candidates"]:
         """User of each candidate."""
         return self.candidates.pairs // self.beams.ids.shape[1]

@@ -2,6 +2,7 @@
 
 Vectors are laid out by ID, so a bucket is one contiguous block. Many (user, beam) pairs ask for the same bucket: they are grouped, and each
 bucket costs one matrix product. In a bucket items stand in the order of a seeded hash of their ids, so that no tie is ever broken by row.
+`index_select` gathers several times as fast as `[...]` does on a CPU.
 """
 
 import copy
@@ -74,8 +75,8 @@ class ExactIndex:
         self.place_of_row = torch.from_numpy(place).to(device)
         self.starts = torch.from_numpy(semantic_ids.bucket_offsets[:-1].astype(np.int64)).to(device)
         self.sizes = torch.from_numpy(np.diff(semantic_ids.bucket_offsets).astype(np.int64)).to(device)
-        self.vectors = vectors.detach()[self.rows].contiguous()
-        self.biases = biases.detach()[self.rows].contiguous()
+        self.vectors = vectors.detach().index_select(0, self.rows)
+        self.biases = biases.detach().index_select(0, self.rows)
 
     def search(
         self,
@@ -90,15 +91,16 @@ class ExactIndex:
         offsets = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))
         pairs = torch.repeat_interleave(torch.arange(len(ids), device=ids.device), sizes)
         shift = self.starts[ids.clamp(min=0)] - offsets[:-1]
-        places = torch.arange(len(pairs), device=ids.device) + shift[pairs]
+        places = torch.arange(len(pairs), device=ids.device) + shift.index_select(0, pairs)
         if queries is None:
             similarities = torch.zeros(len(pairs), dtype=self.vectors.dtype, device=ids.device)
         elif len(pairs) < GATHER_BELOW * len(ids):
-            similarities = (queries[pairs] * self.vectors[places]).sum(-1) + self.biases[places]
+            similarities = (queries.index_select(0, pairs) * self.vectors.index_select(0, places)).sum(-1)
+            similarities += self.biases.index_select(0, places)
         else:
-            similarities = self._by_bucket(queries, ids, offsets, pairs) + self.biases[places]
+            similarities = self._by_bucket(queries, ids, offsets, pairs) + self.biases.index_select(0, places)
         similarities[self.place_of_row[removed_rows] - shift[removed_pairs]] = -torch.inf
-        return Candidates(offsets=offsets, pairs=pairs, rows=self.rows[places], similarities=similarities)
+        return Candidates(offsets=offsets, pairs=pairs, rows=self.rows.index_select(0, places), similarities=similarities)
 
     def _by_bucket(
         self,
@@ -125,12 +127,12 @@ class ExactIndex:
         sorted_offsets = torch.empty_like(sizes)
         sorted_offsets[order] = sizes[order].cumsum(0) - sizes[order]
         moved = sorted_offsets - offsets[:-1]
-        return by_id[torch.arange(len(pairs), device=ids.device) + moved[pairs]]
+        return by_id.index_select(0, torch.arange(len(pairs), device=ids.device) + moved.index_select(0, pairs))
 
     def with_biases(self, biases: Float[Tensor, " num_items"]) -> "ExactIndex":
         """The same vectors, not copied, under other biases: the layout of what it finds is the same."""
         twin = copy.copy(self)
-        twin.biases = biases.detach()[self.rows].contiguous()
+        twin.biases = biases.detach().index_select(0, self.rows)
         return twin
 
 

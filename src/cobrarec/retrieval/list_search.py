@@ -233,7 +233,7 @@ class ListSearch:
         num_users = len(encoded.states.last_state)
         users = candidates.pairs // (len(ids) // num_users)
         if encoded.log_direct is not None:
-            return encoded.log_direct.view(-1)[users * self.num_items + candidates.rows].double()
+            return encoded.log_direct.view(-1).index_select(0, users * self.num_items + candidates.rows).double()
         if self.direct_index is None or encoded.direct_query is None:
             return None
         queries = encoded.direct_query.repeat_interleave(len(ids) // num_users, 0)

@@ -22,7 +22,7 @@ def order_keys(
     num_things = len(tie_ranks)
     bounded = log_scores.double().clamp(-LOG_SCORE_RANGE, LOG_SCORE_RANGE)
     steps = torch.round((bounded + LOG_SCORE_RANGE) / LOG_SCORE_STEP).to(torch.int64)
-    return torch.where(torch.isneginf(log_scores), -1, steps * num_things + (num_things - 1 - tie_ranks[things]))
+    return torch.where(torch.isneginf(log_scores), -1, steps * num_things + (num_things - 1 - torch.take(tie_ranks, things)))
 
 
 def log_scores_of_keys(keys: Int[Tensor, "*shape"], num_things: int) -> Float[Tensor, "*shape"]:

@@ -23,6 +23,8 @@ from cobrarec.semantic_ids.collaborative import transition_counts
 
 COUNT_SCALE = 10.0
 """A fused log score gains log(1 + this x the counted score)."""
+TABLE_SIZE = 1 << 22
+"""Scores that are looked up in one table: 32 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,27 +96,36 @@ class TransitionMemory:
         return scores if self.shares is None else sparse.csr_array(scores + scores @ self.shares.T)
 
     def log_scores_at(self, histories: Histories, users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """log(1 + 10 x score) of each pair (user, row): what a fused log score gains with weight 1; 0 where nothing was counted."""
-        scores = self._scores_of_known(histories)
-        scores.sort_indices()
-        scored = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr)) * self.num_items + scores.indices
-        if not len(scored):
-            return np.zeros(len(rows))
+        """log(1 + 10 x score) of each pair (user, row): what a fused log score gains with weight 1; 0 where nothing was counted.
 
-        def at(users: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-            """The stored score of each pair; 0 where there is none."""
-            wanted = users * self.num_items + rows
-            place = np.minimum(np.searchsorted(scored, wanted), len(scored) - 1)
-            return np.where(scored[place] == wanted, scores.data[place], 0.0)
-
-        found = at(users, rows)
-        if self.shares is not None:
-            counts = np.diff(self.shares.indptr)[rows]
-            pairs = np.repeat(np.arange(len(rows)), counts)
-            place = self.shares.indptr[rows][pairs] + np.arange(len(pairs)) - (np.cumsum(counts) - counts)[pairs]
-            parts = self.shares.data[place] * at(users[pairs], self.shares.indices[place].astype(np.int64))
-            found = found + np.bincount(pairs, parts, len(rows))
+        `users` ascend. The scores of as many users as fit into a table are looked up there.
+        """
+        scores, num_items = self._scores_of_known(histories), self.num_items
+        step = max(1, TABLE_SIZE // num_items)
+        table = np.zeros(min(step, histories.num_users) * num_items)
+        owners = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr))
+        found = np.zeros(len(rows))
+        for first in range(0, histories.num_users, step):
+            inside = slice(*scores.indptr[[first, min(first + step, histories.num_users)]])
+            asked = slice(*np.searchsorted(users, [first, first + step]))
+            written = (owners[inside] - first) * num_items + scores.indices[inside]
+            table[written] = scores.data[inside]
+            found[asked] = self._looked_up(table, (users[asked] - first) * num_items, rows[asked])
+            table[written] = 0
         return np.log1p(COUNT_SCALE * found)
+
+    def _looked_up(
+        self, table: npt.NDArray[np.float64], starts: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64]:
+        """Scores of `rows` for the users whose scores of all items begin at `starts` of the table, those of stand-ins included."""
+        found = table[starts + rows]
+        if self.shares is None:
+            return found
+        counts = np.diff(self.shares.indptr)[rows]
+        pairs = np.repeat(np.arange(len(rows)), counts)
+        place = self.shares.indptr[rows][pairs] + np.arange(len(pairs)) - (np.cumsum(counts) - counts)[pairs]
+        parts = self.shares.data[place] * table[starts[pairs] + self.shares.indices[place]]
+        return found + np.bincount(pairs, parts, len(rows))
 
     def best_predecessors(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each of the rows `listed` the item of the history (oldest first) that adds most to its score, the latest of equals.
