@@ -105,9 +105,9 @@ def test_an_added_item_is_in_the_next_requests_and_a_removed_one_in_none(writer)
     ("items", "told"),
     [
         ([{"title": "x"}], "Item 1 has the item_id None"),
-        ([{"item_id": 7, "title": "x"}], "Item 1 has the item_id 7, expected str"),
+        ([{"item_id": 7, "title": "x"}], "Item 1 has the item_id 7, expected text"),
         ([{"item_id": "new", "color": "red"}], "'color', which the catalog lacks"),
-        ([{"item_id": "new", "title": ["x"]}], "title holds"),
+        ([{"item_id": "new", "title": ["x"]}], "Item 1 has ['x'] as title, where the catalog holds text"),
         ([{"item_id": "new", "title": "x"}, {"item_id": "new", "title": "y"}], "twice with different content"),
     ],
 )
@@ -120,16 +120,16 @@ def test_items_that_do_not_fit_are_refused_and_none_is_taken(reader, items, told
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ({}, "histories"),
+        ({}, "`histories` is missing."),
         ({"histories": []}, "histories"),
-        ({"histories": [[1.5]]}, "histories"),
+        ({"histories": [[1.5]]}, "`histories[0][0]` is 1.5, expected a whole number or text."),
         ({"histories": [[True]]}, "histories"),
         ({"histories": [["a"]], "k": 0}, "k"),
-        ({"histories": [["a"]], "k": 1001}, "less than or equal to 1000"),
-        ({"histories": [["a"]], "beams": 3}, "beams"),
-        ({"histories": [["a"]], "num_beams": 5000}, "less than or equal to 1000"),
-        ({"histories": [["a"]] * 1001}, "at most 1000 items"),
-        ({"histories": [["a"] * 10_001]}, "at most 10000 items"),
+        ({"histories": [["a"]], "k": 1001}, "`k` is 1001, expected at most 1000"),
+        ({"histories": [["a"]], "beams": 3}, "`beams` is unknown; there are `histories`, `timestamps`, `k`"),
+        ({"histories": [["a"]], "num_beams": 5000}, "`num_beams` is 5000, expected at most 1000"),
+        ({"histories": [["a"]] * 1001}, "`histories` has 1,001 entries, expected at most 1000"),
+        ({"histories": [["a"] * 10_001]}, "`histories[0]` has 10,001 entries, expected at most 10000"),
         ({"histories": [["a"]], "where": {"color": "red"}}, "color"),
         ({"histories": [["a"]], "timestamps": [[1, 2]]}, "one time per item"),
         ({"histories": [["a"]], "tau": -1}, "tau"),
@@ -189,6 +189,13 @@ def test_an_item_that_is_removed_already_is_told_as_that(writer):
 def test_an_error_does_not_repeat_all_that_was_sent(reader):
     client, _ = reader
     assert len(refused(client.post("/similar", json={"item_id": "x" * 100_000}), 404, "not_found")) < 1100
+
+
+def test_the_bare_address_leads_to_the_documentation(reader):
+    client, _ = reader
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert client.get("/").status_code == 200
 
 
 def test_made_up_methods_count_as_one(reader):

@@ -23,15 +23,15 @@ def test_items_get_the_types_of_the_catalog():
 @pytest.mark.parametrize(
     ("item", "told"),
     [
-        ({"item_id": "7"}, "expected int as in the catalog"),
+        ({"item_id": "7"}, "expected a whole number as in the catalog"),
         ({"item_id": True}, "item_id True"),
         ({"item_id": 2**63}, "no 64-bit integer"),
-        ({"item_id": 7, "price": "cheap"}, "price holds double"),
-        ({"item_id": 7, "title": 5}, "title holds"),
-        ({"item_id": 7, "price": {"amount": 3}}, "price holds double"),
-        ({"item_id": 7, "sizes": [1.5]}, "sizes holds list"),
-        ({"item_id": 7, "stock": 1.5}, "1.5 is no whole number"),
-        ({"item_id": 7, "since": 1.5}, "since holds timestamp"),
+        ({"item_id": 7, "price": "cheap"}, "Item 2 has 'cheap' as price, where the catalog holds numbers"),
+        ({"item_id": 7, "title": 5}, "5 as title, where the catalog holds text"),
+        ({"item_id": 7, "price": {"amount": 3}}, "as price, where the catalog holds numbers"),
+        ({"item_id": 7, "sizes": [1.5]}, "as sizes, where the catalog holds lists of whole numbers"),
+        ({"item_id": 7, "stock": 1.5}, "1.5 as stock, where the catalog holds whole numbers"),
+        ({"item_id": 7, "since": 1.5}, "1.5 as since, where the catalog holds timestamp"),
         (
             {"item_id": 7, "colour": "red"},
             "'colour', which the catalog lacks; its columns are item_id, title, price, tags, sizes, stock",

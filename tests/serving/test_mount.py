@@ -43,6 +43,11 @@ def test_the_page_is_there_and_names_no_other_machine(client):
     assert client.get("/ui", follow_redirects=False).status_code in (200, 307)
 
 
+def test_the_bare_address_leads_to_the_page(client):
+    assert client.get("/", follow_redirects=False).headers["location"] == "ui/"
+    assert client.get("/").status_code == 200
+
+
 def test_the_gate_stands_before_the_page(client):
     assert client.get("/ui/", headers={"host": "evil.example"}).json()["error"]["code"] == "wrong_host"
     assert client.post("/ui/gradio_api/run/predict", headers={"origin": "https://evil.example"}).status_code == 403

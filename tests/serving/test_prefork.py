@@ -61,6 +61,7 @@ def test_workers_share_a_port_only_read_and_are_started_again_when_they_die(two_
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.count("Serving on") == 1
+    assert out.count("Stopped.") == 1
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 

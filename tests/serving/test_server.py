@@ -26,6 +26,7 @@ def test_a_server_answers_takes_changes_and_ends_with_what_it_holds(tmp_path):
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 0
+        assert out.rstrip().endswith("Stopped.")
         assert out.count(f"Serving on {url} (documentation at /docs)") == 1
         assert "Traceback" not in out
     assert load_artifact(folder).info.catalog_version == 1

@@ -1,5 +1,6 @@
 """`cobrarec serve`: from options to a server."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from cobrarec.cli.artifact_commands import Serve
     from cobrarec.cli.screen import Screen
 
-PARTS = ("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx")
+PARTS = ("fastapi", "fastapi_offline", "uvicorn", "httptools", "prometheus_client", "httpx")
 
 
 def serve_command(command: "Serve", screen: "Screen") -> None:
@@ -42,10 +43,9 @@ def serve_command(command: "Serve", screen: "Screen") -> None:
         page=_wants_page(command, screen),
         interactions=command.interactions,
     )
-    try:
+    with suppress(KeyboardInterrupt):
         serve(plan, command.workers, screen.line)
-    except KeyboardInterrupt:
-        screen.message("Stopped.")
+    screen.message("Stopped.")
 
 
 def _wants_page(command: "Serve", screen: "Screen") -> bool:

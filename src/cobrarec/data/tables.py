@@ -186,7 +186,9 @@ def _read_file(path: Path, name: str) -> pa.Table:
     except PermissionError:
         raise DataError(f"The {name} may not be read by this user. Change its permissions.") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"The {name} cannot be read, is it cut off or not what its suffix says? {_first_line(error)}") from None
+        raise DataError(
+            f"The {name} cannot be read, is it cut off or not what its suffix says? Write it anew. The reader said: {_first_line(error)}"
+        ) from None
 
 
 def _read_parquet(path: Path, name: str) -> pa.Table:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
 from cobrarec import __version__
 from cobrarec.data.catalog import ItemId
@@ -22,11 +23,12 @@ from cobrarec.retrieval.live_catalog import ChangeResult
 from cobrarec.serving import schemas
 from cobrarec.serving.asked_lists import AskedLists
 from cobrarec.serving.batcher import BusyError
-from cobrarec.serving.browse import SHOWN, item_card, parse_prefix, search_items
+from cobrarec.serving.browse import item_card, parse_prefix, search_items
 from cobrarec.serving.gate import Gate, problem
 from cobrarec.serving.item_tables import items_table
 from cobrarec.serving.json_route import JsonRoute
 from cobrarec.serving.meters import Meters
+from cobrarec.serving.refusals import told_of
 from cobrarec.serving.service import NotInCatalogError, ReadOnlyError, Service
 
 logger = logging.getLogger("cobrarec.serving")
@@ -84,7 +86,7 @@ def create_app(service: Service, is_loopback: bool = True) -> FastAPI:
         lifespan=lifespan,
         swagger_ui_parameters={"validatorUrl": None},
     )
-    app.state.service, app.state.meters = service, meters
+    app.state.service, app.state.meters, app.state.home = service, meters, "docs"
     app.add_middleware(Gate, settings=service.settings, meters=meters, is_loopback=is_loopback, is_leaving=lambda: service.is_leaving)
     _add_lists(app, service)
     _add_items(app, service, meters)
@@ -114,9 +116,9 @@ def _add_lists(app: FastAPI, service: Service) -> None:
 
 def _add_items(app: FastAPI, service: Service, meters: Meters) -> None:
     @app.get("/items", response_model=schemas.FoundItems, responses=_problems(), tags=["items"])
-    async def find_items(q: Annotated[str, Query(min_length=1, max_length=200)], limit: Annotated[int, Query(ge=1, le=200)] = SHOWN) -> Any:
+    async def find_items(asked: Annotated[schemas.FindItems, Query()]) -> Any:
         """Items whose text holds all of these words, for people who look for one."""
-        num_found, items = await run_in_threadpool(search_items, service.recommender, q, limit)
+        num_found, items = await run_in_threadpool(search_items, service.recommender, asked.q, asked.limit)
         return {"num_found": num_found, "items": items}
 
     @app.get("/items/{item_id:path}", response_model=schemas.ItemAnswer, responses=_problems(404), tags=["items"])
@@ -166,6 +168,11 @@ def _add_operations(app: FastAPI, service: Service, meters: Meters) -> None:
         meters.reload("new" if reloaded.is_new else "same")
         return reloaded
 
+    @app.get("/", include_in_schema=False)
+    async def home() -> Response:
+        """The page where there is one, else the documentation."""
+        return RedirectResponse(app.state.home)
+
     @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=schemas.Health, responses=_problems(), tags=["operations"])
     async def health() -> Any:
@@ -199,8 +206,7 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> Response:
-        told = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5])
-        return answer(request, 422, "invalid", f"The request cannot be used: {told}.")
+        return answer(request, 422, "invalid", told_of(error.errors(), _fields(request)))
 
     @app.exception_handler(CobraRecError)
     async def _(request: Request, error: CobraRecError) -> Response:
@@ -254,6 +260,14 @@ def _branch(service: Service, prefix: list[int]) -> dict[str, Any]:
     if branch is None:
         raise NotInCatalogError(f"No item has a semantic ID that begins with {'-'.join(map(str, prefix))}.")
     return branch
+
+
+def _fields(request: Request) -> list[str]:
+    """Names of what the address of a request takes: fields of its body, or parameters."""
+    route = request.scope["route"]
+    models = [] if route.body_field is None else [route.body_field.field_info.annotation]
+    models += [parameter.field_info.annotation for parameter in route.dependant.query_params]
+    return [name for model in models for name in getattr(model, "model_fields", {})]
 
 
 async def _within(seconds: float, work: "asyncio.Future[T]", request: Request) -> T:

@@ -9,6 +9,10 @@ from cobrarec.data.catalog import Catalog
 from cobrarec.errors import DataError
 from cobrarec.serving.schemas import INT64
 
+ID_WORDS = {int: "a whole number", str: "text"}
+CANNOT_HOLD = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError)
+"""What arrow raises of a value that a type cannot hold."""
+
 
 def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
     """Items given as JSON as a table with the columns that they name, in the types of the catalog.
@@ -26,7 +30,7 @@ def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
         if isinstance(item_id, bool) or not isinstance(item_id, catalog.id_type):
             example = catalog.item_ids[0]
             raise DataError(
-                f"Item {place + 1} has the item_id {item_id!r}, expected {catalog.id_type.__name__} as in the catalog ({example!r})."
+                f"Item {place + 1} has the item_id {item_id!r}, expected {ID_WORDS[catalog.id_type]} as in the catalog ({example!r})."
             )
         if isinstance(item_id, int) and not -INT64 <= item_id < INT64:
             raise DataError(f"Item {place + 1} has the item_id {item_id}, which is no 64-bit integer.")
@@ -34,10 +38,19 @@ def items_table(items: Sequence[dict[str, Any]], catalog: Catalog) -> pa.Table:
     for name in names:
         try:
             columns[name] = _column([item.get(name) for item in items], schema.field(name).type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise DataError(f"{name} holds {schema.field(name).type} in the catalog; the items have other values: {reason}.") from None
+        except CANNOT_HOLD:
+            raise DataError(_misfit(items, name, schema.field(name).type)) from None
     return pa.table(columns)
+
+
+def _misfit(items: Sequence[dict[str, Any]], name: str, kind: pa.DataType) -> str:
+    """The first of the values of a column that its type cannot hold, in words."""
+    for place, item in enumerate(items):
+        try:
+            _column([item.get(name)], kind)
+        except CANNOT_HOLD:
+            return f"Item {place + 1} has {repr(item[name])[:100]} as {name}, where the catalog holds {in_words(kind)}."
+    return f"The items have values as {name} that do not go together; the catalog holds {in_words(kind)} there."
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
@@ -49,3 +62,16 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     elif not pa.types.is_floating(kind) and (cut := next((value for value in values if isinstance(value, float)), None)) is not None:
         raise ValueError(f"{cut!r} is no whole number")
     return column
+
+
+def in_words(kind: pa.DataType) -> str:
+    """What a column of a type holds, for whoever writes JSON."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"lists of {in_words(kind.value_type)}"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    if pa.types.is_integer(kind):
+        return "whole numbers"
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "numbers"
+    return "true or false" if pa.types.is_boolean(kind) else str(kind)

@@ -32,15 +32,15 @@ class JsonRoute(APIRoute):
 
 def _checked(model: type[BaseModel], content_type: str, body: bytes) -> BaseModel:
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise _refused([{"loc": (), "msg": "the header `content-type: application/json` is missing"}])
+        raise _refused([{"loc": (), "msg": "The header `content-type: application/json` is missing"}])
     try:
         return model.model_validate(json.loads(body))
     except ValidationError as error:
         raise _refused(error.errors(include_url=False)) from None
     except RecursionError:
-        raise _refused([{"loc": (), "msg": "nested too deep"}]) from None
+        raise _refused([{"loc": (), "msg": "The body is nested too deep"}]) from None
     except ValueError as error:  # no JSON, or no UTF-8
-        raise _refused([{"loc": (), "msg": f"this is no JSON: {error}"}]) from None
+        raise _refused([{"loc": (), "msg": f"The body is no JSON: {error}"}]) from None
 
 
 def _refused(errors: list[Any]) -> RequestValidationError:

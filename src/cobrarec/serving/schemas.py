@@ -134,6 +134,13 @@ class ItemAnswer(BaseModel):
     num_interactions: int = Field(description="In training.")
 
 
+class FindItems(_Request):
+    """A search for people."""
+
+    q: str = Field(min_length=1, max_length=200, description="Words that the text of each item holds.")
+    limit: int = Field(20, ge=1, le=200, description="Items that are told.")
+
+
 class FoundItem(BaseModel):
     """One item that a search found."""
 

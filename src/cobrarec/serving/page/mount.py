@@ -46,6 +46,7 @@ def mount_page(app: FastAPI, interactions: Path | None = None) -> None:
         theme=theme(),
         head=HEAD,
     )
+    app.state.home = f"{PATH.removeprefix('/')}/"
     mounted = app.router.routes[-1]
     assert isinstance(mounted, Mount)
     mounted.app = Fence(mounted.app)
