@@ -43,3 +43,24 @@ def test_arrays_hold_everything():
     items = _items()
     again = ItemVectors.from_arrays(items.arrays()).to("cpu")
     assert all(torch.equal(a, again.arrays()[name]) for name, a in items.arrays().items())
+
+
+def test_items_that_are_put_in_have_what_they_bring_and_the_others_what_they_had():
+    items, g = _items(), torch.Generator().manual_seed(3)
+    for rows in ([2], [7], [9, 0, 8, 7], list(range(7))):
+        news = ItemVectors(torch.randn(len(rows), 3, generator=g), torch.randn(len(rows), generator=g), torch.randn(len(rows), generator=g))
+        changed = items.with_items(torch.tensor(rows), news)
+        assert len(changed.vectors) == max(7, max(rows) + 1)
+        for name, array in changed.arrays().items():
+            assert torch.equal(array[rows], news.arrays()[name])
+            rest = [row for row in range(7) if row not in rows]
+            assert torch.equal(array[rest], items.arrays()[name][rest])
+        assert torch.equal(changed.unit, ItemVectors(**changed.arrays()).unit), "bit for bit"
+
+
+def test_unit_vectors_are_the_same_bit_for_bit_however_many_are_made_at_once():
+    vectors = torch.randn(3000, 128, generator=torch.Generator().manual_seed(4))
+    whole = ItemVectors(vectors, torch.zeros(3000), torch.zeros(3000)).unit
+    for step in (1, 7, 1000):
+        parts = [ItemVectors(part, torch.zeros(len(part)), torch.zeros(len(part))).unit for part in vectors.split(step)]
+        assert torch.equal(torch.cat(parts), whole)

@@ -50,6 +50,18 @@ class ItemVectors:
             return self
         return self.with_biases(*(bias.masked_fill(~is_listed, -torch.inf) for bias in (self.dense_bias, self.direct_bias)))
 
+    def with_items(self, rows: Int[Tensor, " n"], news: "ItemVectors") -> "ItemVectors":
+        """A copy, grown as far as `rows` reach, with `news` there; the other unit vectors are taken over, not computed again."""
+        news, rows = news.to(self.vectors.device), rows.to(self.vectors.device)
+        grown = max(len(self.vectors), int(rows.max()) + 1) - len(self.vectors)
+
+        def written(old: Tensor, new: Tensor) -> Tensor:
+            return torch.cat([old, old.new_zeros(grown, *old.shape[1:])]).index_copy_(0, rows, new)
+
+        changed = ItemVectors(*(written(old, new) for old, new in zip(self.arrays().values(), news.arrays().values(), strict=True)))
+        changed.__dict__["unit"] = written(self.unit, news.unit)
+        return changed
+
     def to(self, device: torch.device | str) -> "ItemVectors":
         """The same vectors on `device`."""
         return ItemVectors(self.vectors.to(device), self.dense_bias.to(device), self.direct_bias.to(device))

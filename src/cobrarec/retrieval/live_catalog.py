@@ -145,8 +145,7 @@ def apply_changes(recommender: Recommender, changes: Sequence[ItemChange], confi
         edit = with_items(catalog, put.table, config)
         catalog = edit.catalog
         codes = _written(codes, edit.rows, put.encoded.codes)
-        parts = zip(items.arrays().items(), put.encoded.items.arrays().values(), strict=True)
-        items = ItemVectors.from_arrays({name: _written_tensor(old, edit.rows, new) for (name, old), new in parts})
+        items = items.with_items(torch.from_numpy(edit.rows), put.encoded.items)
     if removed:
         catalog = without_items(catalog, catalog.rows(removed))
     semantic_ids = SemanticIds.from_codes(codes, recommender.semantic_ids.codebook_size, catalog.is_listed)
@@ -211,7 +210,3 @@ def _written(old: npt.NDArray[Any], rows: npt.NDArray[np.int64], new: npt.NDArra
     grown = np.concatenate([old, np.zeros((max(0, int(rows.max()) + 1 - len(old)), *old.shape[1:]), old.dtype)])
     grown[rows] = new
     return grown
-
-
-def _written_tensor(old: torch.Tensor, rows: npt.NDArray[np.int64], new: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(_written(old.cpu().numpy(), rows, new.numpy())).to(old.device)

@@ -167,9 +167,14 @@ class TransitionMemory:
         """The shares but those of the items of `rows`, in a catalog of `num_items`."""
         if self.shares is None:
             return None
-        entries = self.shares.tocoo()
-        kept = ~np.isin(entries.row, rows)
-        return sparse.csr_array((entries.data[kept], (entries.row[kept], entries.col[kept])), shape=(num_items, num_items))
+        counts, data, indices = np.diff(self.shares.indptr), self.shares.data, self.shares.indices
+        counts = np.pad(counts, (0, num_items - len(counts)))
+        if counts[rows].any():
+            is_kept = np.ones(num_items, np.bool_)
+            is_kept[rows] = False
+            entries = np.repeat(is_kept, counts)
+            counts, data, indices = np.where(is_kept, counts, 0), data[entries], indices[entries]
+        return sparse.csr_array((data, indices, np.concatenate([[0], np.cumsum(counts)])), shape=(num_items, num_items))
 
     def _weights(self, histories: Histories) -> sparse.csr_array:
         """`[num_users, num_items]`: 1 / places from the end, of each user's last items."""
