@@ -15,7 +15,7 @@ def generating(model: Cobra) -> Iterator[None]:
     if was_training:
         model.eval()
     try:
-        with torch.no_grad():
+        with torch.inference_mode():
             yield
     finally:
         if was_training:

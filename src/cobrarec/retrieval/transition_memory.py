@@ -100,16 +100,22 @@ class TransitionMemory:
 
         `users` ascend. The scores of as many users as fit into a table are looked up there.
         """
-        scores, num_items = self._scores_of_known(histories), self.num_items
+        num_items, found = self.num_items, np.zeros(len(rows))
+        owners, recent, from_end = recent_items(histories, self.last)
+        weights = 1 / from_end
+        if self.shares is not None:  # an item of the history passes its weight on to those that it has shares in
+            places, entries = _entries(self.shares, recent)
+            owners, recent = np.append(owners, owners[places]), np.append(recent, self.shares.indices[entries])
+            weights = np.append(weights, weights[places] * self.shares.data[entries])
+            order = np.argsort(owners, kind="stable")
+            owners, recent, weights = owners[order], recent[order], weights[order]
         step = max(1, TABLE_SIZE // num_items)
         table = np.zeros(min(step, histories.num_users) * num_items)
-        owners = np.repeat(np.arange(histories.num_users), np.diff(scores.indptr))
-        found = np.zeros(len(rows))
         for first in range(0, histories.num_users, step):
-            inside = slice(*scores.indptr[[first, min(first + step, histories.num_users)]])
-            asked = slice(*np.searchsorted(users, [first, first + step]))
-            written = (owners[inside] - first) * num_items + scores.indices[inside]
-            table[written] = scores.data[inside]
+            inside, asked = (slice(*np.searchsorted(of, [first, first + step])) for of in (owners, users))
+            places, entries = _entries(self.counts, recent[inside])
+            written = (owners[inside][places] - first) * num_items + self.counts.indices[entries]
+            np.add.at(table, written, weights[inside][places] * self.counts.data[entries])
             found[asked] = self._looked_up(table, (users[asked] - first) * num_items, rows[asked])
             table[written] = 0
         return np.log1p(COUNT_SCALE * found)
@@ -121,11 +127,8 @@ class TransitionMemory:
         found = table[starts + rows]
         if self.shares is None:
             return found
-        counts = np.diff(self.shares.indptr)[rows]
-        pairs = np.repeat(np.arange(len(rows)), counts)
-        place = self.shares.indptr[rows][pairs] + np.arange(len(pairs)) - (np.cumsum(counts) - counts)[pairs]
-        parts = self.shares.data[place] * table[starts[pairs] + self.shares.indices[place]]
-        return found + np.bincount(pairs, parts, len(rows))
+        pairs, entries = _entries(self.shares, rows)
+        return found + np.bincount(pairs, self.shares.data[entries] * table[starts[pairs] + self.shares.indices[entries]], len(rows))
 
     def best_predecessors(self, history: npt.NDArray[np.int64], listed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """For each of the rows `listed` the item of the history (oldest first) that adds most to its score, the latest of equals.
@@ -188,6 +191,13 @@ def _square(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> sparse.csr_arr
     matrix = sparse.csr_array((data, indices, indptr), shape=(len(indptr) - 1, len(indptr) - 1))
     matrix.check_format(full_check=True)
     return matrix
+
+
+def _entries(matrix: sparse.csr_array, rows: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """All entries that `matrix` stores in `rows`, row after row: the place in `rows` of each, and its place among the matrix' entries."""
+    counts = np.diff(matrix.indptr)[rows]
+    places = np.repeat(np.arange(len(rows)), counts)
+    return places, matrix.indptr[rows][places] + np.arange(len(places)) - (np.cumsum(counts) - counts)[places]
 
 
 def recent_items(histories: Histories, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
