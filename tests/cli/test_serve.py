@@ -48,14 +48,14 @@ def planned(monkeypatch, words, has_gradio=True):
 
 def test_the_page_is_there_where_gradio_is_unless_it_is_left_away(monkeypatch):
     plan, lines = planned(monkeypatch, "--interactions t.parquet")
-    assert (plan.page, str(plan.interactions), lines) == (True, "t.parquet", [])
+    assert (plan.page, str(plan.interactions), lines) == (True, "t.parquet", ["Stopped."])
     assert not planned(monkeypatch, "--no-page")[0].page
 
 
 def test_without_gradio_the_server_serves_and_says_once_how_to_get_the_page(monkeypatch):
     plan, lines = planned(monkeypatch, "", has_gradio=False)
     assert not plan.page
-    assert lines == ["There is no page at /ui, which needs gradio: pip install 'cobrarec[ui]'"]
+    assert lines == ["There is no page at /ui, which needs gradio: pip install 'cobrarec[ui]'", "Stopped."]
 
 
 def test_users_for_a_page_that_there_is_not_are_refused(monkeypatch):

@@ -47,7 +47,7 @@ def test_json_stands_for_the_fields_and_may_name_the_id():
         ("12", {"title": "   "}, None, "says nothing"),
         ("9", {"title": "T"}, None, "has an item 9 already"),
         ("12", {"price": "cheap"}, None, "price holds double in the catalog, and 'cheap' is none; write it as JSON, such as 12.5"),
-        ("12", {"sizes": '["a"]'}, None, "sizes holds list"),
+        ("12", {"sizes": '["a"]'}, None, "as sizes, where the catalog holds lists of whole numbers"),
         ("12", {}, "{", "That is no JSON"),
         ("12", {}, "[1]", "That is a JSON list"),
         ("12", {}, '{"color": "red"}', "which the catalog lacks"),

@@ -177,7 +177,8 @@ def test_clients_who_ask_again_at_once_go_together_and_one_who_asks_alone_does_n
                 await asyncio.sleep(0.01 * (value % 2))
 
         await asyncio.gather(*(client(value) for value in range(20)))
-        assert [len(batch) for batch in doubling.batches][-3:] == [20, 20, 20]
+        assert len(doubling.batches) <= 6
+        assert {len(batch) for batch in doubling.batches[1:-1]} == {20}
         await batcher.ask(Asked(1))  # the last to wait for others, in vain
         start = time.perf_counter()
         for _ in range(50):

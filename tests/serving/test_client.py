@@ -75,7 +75,7 @@ def test_a_busy_server_is_asked_again_after_the_pause_it_asks_for(monkeypatch):
 @pytest.mark.parametrize("histories", ["B001", ["B001"]])
 def test_one_history_that_stands_in_no_list_is_refused_and_not_taken_apart(tmp_path, histories):
     with in_process(artifact_in(tmp_path)) as (http, _), Client(transport=ThroughTestClient(http)) as client:  # noqa: SIM117
-        with pytest.raises(RefusedError, match="valid list"):
+        with pytest.raises(RefusedError, match="expected a list"):
             client.recommend(histories)
 
 
