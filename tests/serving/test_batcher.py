@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from cobrarec.serving import batcher as batcher_module
-from cobrarec.serving.batcher import GATHERING, LULL, Batcher, BusyError
+from cobrarec.serving.batcher import GATHERING, Batcher, BusyError
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,26 @@ def test_the_sizes_of_batches_are_told():
     asyncio.run(main())
 
 
-def test_clients_who_ask_again_at_once_go_together_and_one_who_asks_alone_does_not_wait(monkeypatch):
+def slow(seconds):
+    """What answers after a while, and the sizes of its batches."""
+    sizes = []
+
+    def answer(asked):
+        sizes.append(len(asked))
+        time.sleep(seconds)
+        return [2 * one.value for one in asked]
+
+    return answer, sizes
+
+
+def test_clients_who_ask_again_at_once_go_together(monkeypatch):
     monkeypatch.setattr(batcher_module, "LULL", 0.1)
-    monkeypatch.setattr(batcher_module, "GATHERING", 20)
+    monkeypatch.setattr(batcher_module, "LULL_SHARE", 1)
+    monkeypatch.setattr(batcher_module, "GATHERING", 1)
 
     async def main():
-        doubling = Doubling(hold=False)
-        batcher = Batcher(doubling, 100, 100)
+        answer, sizes = slow(0.2)
+        batcher = Batcher(answer, 100, 100)
 
         async def client(value):
             for _ in range(5):
@@ -177,13 +190,50 @@ def test_clients_who_ask_again_at_once_go_together_and_one_who_asks_alone_does_n
                 await asyncio.sleep(0.01 * (value % 2))
 
         await asyncio.gather(*(client(value) for value in range(20)))
-        assert len(doubling.batches) <= 6
-        assert {len(batch) for batch in doubling.batches[1:-1]} == {20}
-        await batcher.ask(Asked(1))  # the last to wait for others, in vain
-        start = time.perf_counter()
-        for _ in range(50):
-            await batcher.ask(Asked(1))
-        assert time.perf_counter() - start < 50 * 0.1
+        assert len(sizes) <= 6
+        assert set(sizes[1:-1]) == {20}
+        batcher.close()
+
+    asyncio.run(main())
+
+
+def test_who_asks_alone_and_those_who_ask_for_different_things_do_not_wait(monkeypatch):
+    monkeypatch.setattr(batcher_module, "LULL", 1)
+    monkeypatch.setattr(batcher_module, "LULL_SHARE", 100)
+    monkeypatch.setattr(batcher_module, "GATHERING", 1)
+
+    async def main():
+        answer, sizes = slow(0.02)
+        batcher = Batcher(answer, 100, 100)
+        start = time.monotonic()
+        for value in range(5):
+            await batcher.ask(Asked(value))
+        for _ in range(5):
+            await asyncio.gather(*(batcher.ask(Asked(value, f"{value}")) for value in range(5)))
+        assert sizes == [1] * 30
+        assert time.monotonic() - start < 30 * 0.02 + 1
+        batcher.close()
+
+    asyncio.run(main())
+
+
+def test_one_who_comes_long_after_a_batch_of_many_does_not_wait(monkeypatch):
+    monkeypatch.setattr(batcher_module, "LULL", 5)
+    monkeypatch.setattr(batcher_module, "LULL_SHARE", 100)
+
+    async def main():
+        answer, sizes = slow(0.06)
+        batcher = Batcher(answer, 100, 100)
+        first = batcher.ask(Asked(0))
+        await asyncio.sleep(0.01)
+        monkeypatch.setattr(batcher_module, "LULL", 0)
+        await asyncio.gather(first, batcher.ask(Asked(1)), batcher.ask(Asked(2)))
+        assert sizes == [1, 2]
+        monkeypatch.setattr(batcher_module, "LULL", 5)
+        await asyncio.sleep(2 * GATHERING)
+        start = time.monotonic()
+        await batcher.ask(Asked(3))
+        assert time.monotonic() - start < 2
         batcher.close()
 
     asyncio.run(main())
@@ -191,32 +241,34 @@ def test_clients_who_ask_again_at_once_go_together_and_one_who_asks_alone_does_n
 
 def test_requests_that_come_without_end_are_not_gathered_without_end():
     async def main():
-        doubling = Doubling(hold=False)
-        batcher = Batcher(doubling, 10**6, 10**6)
+        answer, sizes = slow(GATHERING)
+        batcher = Batcher(answer, 10**6, 10**6)
         until, asked = time.monotonic() + 20 * GATHERING, []
         while time.monotonic() < until:
             asked.append(batcher.ask(Asked(1)))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         await asyncio.gather(*asked)
-        assert len(doubling.batches) >= 3
+        assert len(sizes) >= 3
         batcher.close()
 
     asyncio.run(main())
 
 
-def test_the_thread_goes_on_when_all_that_were_gathered_have_left():
+def test_the_thread_goes_on_when_all_that_were_gathered_have_left(monkeypatch):
+    monkeypatch.setattr(batcher_module, "LULL", 0.3)
+    monkeypatch.setattr(batcher_module, "LULL_SHARE", 10)
+    monkeypatch.setattr(batcher_module, "GATHERING", 1)
+
     async def main():
-        doubling = Doubling()
-        batcher, tasks = await held(doubling, 100, 100, Asked(1), Asked(2))
-        doubling.go.set()
-        await asyncio.gather(*tasks)
+        answer, sizes = slow(0.05)
+        batcher = Batcher(answer, 100, 100)
+        await asyncio.gather(*(batcher.ask(Asked(value)) for value in range(3)))
         leaving = batcher.ask(Asked(3))
-        time.sleep(LULL / 2)  # it is waited for others
+        await asyncio.sleep(0.02)  # others are waited for
         leaving.cancel()
-        await asyncio.sleep(0)
-        await asyncio.sleep(2 * LULL)
+        await asyncio.sleep(0.02)
         assert await batcher.ask(Asked(4)) == 8
-        assert doubling.batches == [[0], [1, 2], [4]]
+        assert sum(sizes) == 4
         batcher.close()
 
     asyncio.run(main())

@@ -8,30 +8,41 @@ import pytest
 import uvicorn
 from small_server import free_port
 
-from cobrarec.serving.bounded_http import LONGEST_HEAD, PIECE, BoundedHttp
+from cobrarec.serving.bounded_http import LONGEST_HEAD, MOST_UNPARSED, PIECE, BoundedHttp
 
 GET = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class Echo:
-    """Answers with path and length of the body, when it may; counts what it has begun."""
+    """Answers with path and length of the body, when it may; keeps what it has begun, and whose client it saw leave.
+
+    Paths that begin with `/blind` are answered without a look at the body.
+    """
 
     def __init__(self):
-        self.num_begun, self.may_answer = 0, threading.Event()
+        self.begun, self.left, self.may_answer = [], [], threading.Event()
         self.may_answer.set()
         self.protocols = []
 
+    @property
+    def num_begun(self):
+        """Requests that were begun."""
+        return len(self.begun)
+
     async def __call__(self, scope, receive, send):
         """One request."""
-        if scope["type"] != "http":
-            return
-        self.num_begun += 1
-        size, is_more = 0, True
+        self.begun.append(scope)
+        size, is_more = 0, not scope["path"].startswith("/blind")
         while is_more:
             message = await receive()
             size, is_more = size + len(message.get("body", b"")), message.get("more_body", False)
         while not self.may_answer.is_set():
             await asyncio.sleep(0.01)
+            if scope["path"] == "/watching":
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    self.left.append(scope["path"])
+                    return
         body = f"{scope['path']} {size}\n".encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": body})
@@ -102,7 +113,7 @@ def test_while_the_first_request_waits_few_are_parsed_and_no_more_is_read():
         assert protocol.flow.read_paused
         assert app.num_begun == 1
         assert len(protocol.pipeline) <= PIECE // len(GET) + 1
-        assert len(protocol._unparsed) <= 1 << 20
+        assert MOST_UNPARSED < len(protocol._unparsed) <= 1 << 20
         connection.settimeout(20)
         app.may_answer.set()
         assert answers(connection, 20_000) == ["/a 0"] * 20_000
@@ -125,6 +136,32 @@ def test_a_client_that_asks_whether_to_go_on_is_told_so():
         assert answers(connection, 1) == ["/b 3"]
 
 
+def test_a_body_that_nobody_takes_is_not_collected():
+    app = Echo()
+    app.may_answer.clear()
+    with serving(app) as connect, connect() as connection:
+        connection.sendall(b"POST /blind HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        chunk, sent = b"10000\r\n" + b"x" * 65536 + b"\r\n", 0
+        connection.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while sent < 100_000_000:
+                sent += connection.send(chunk)
+        assert sent < 30_000_000
+        assert len(app.protocols[0].cycle.body) < 1 << 20
+        app.may_answer.set()
+        assert answers(connection, 1) == ["/blind 0"]
+
+
+def test_trailers_are_no_headers():
+    app = Echo()
+    with serving(app) as connect, connect() as connection:
+        connection.sendall(
+            b"POST /b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nhost: y\r\nauthorization: z\r\n\r\n" + GET
+        )
+        assert answers(connection, 2) == ["/b 2", "/a 0"]
+    assert app.begun[0]["headers"] == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
+
+
 @pytest.mark.parametrize(
     ("name", "begin", "on"),
     [
@@ -141,21 +178,25 @@ def test_a_client_that_asks_whether_to_go_on_is_told_so():
 def test_what_is_no_body_and_has_no_end_is_refused(name, begin, on):
     with serving(Echo()) as connect, connect() as connection:
         connection.sendall(begin)
+        answer = []
+        reader = threading.Thread(target=lambda: answer.append(connection.recv(1000)))
+        reader.start()
         sent = 0
         with contextlib.suppress(ConnectionError):
-            while sent < 3 * LONGEST_HEAD:
+            while sent < 3 * LONGEST_HEAD and not answer:
                 connection.sendall(on)
                 sent += len(on)
                 time.sleep(0.0005)
-            assert b" 400 " in connection.recv(1000), name
+        reader.join()
+        assert b" 400 " in answer[0], name
         with connect() as another:
             another.sendall(GET)
             assert answers(another, 1) == ["/a 0"]
 
 
-def test_as_many_headers_as_fit_are_taken_and_one_more_is_refused():
+def test_as_many_headers_as_fit_are_taken_and_more_are_refused():
     def asked(num_bytes):
-        return b"GET /a HTTP/1.1\r\nx: " + b"y" * (num_bytes - len(b"/ax: \r\n")) + b"\r\n\r\n"
+        return b"GET /a HTTP/1.1\r\nhost: x\r\nx: " + b"y" * (num_bytes - len(b"/ahost: x\r\nx: \r\n")) + b"\r\n\r\n"
 
     with serving(Echo()) as connect:
         for num_bytes, expected in [(PIECE, ["/a 0"]), (LONGEST_HEAD - PIECE, ["/a 0"]), (LONGEST_HEAD + 1, [None])]:
@@ -164,33 +205,90 @@ def test_as_many_headers_as_fit_are_taken_and_one_more_is_refused():
                 assert answers(connection, 1) == expected
 
 
-def test_what_is_no_request_is_refused_and_the_next_connection_answered():
-    for nonsense in (b"\x16\x03\x01\x02\x00", b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"):
-        with serving(Echo()) as connect, connect() as connection:
-            connection.sendall(nonsense)
-            assert answers(connection, 1) == [None]
-            with connect() as another:
-                another.sendall(GET)
-                assert answers(another, 1) == ["/a 0"]
-
-
-def test_a_request_for_another_protocol_is_answered_in_this_one():
-    wanted = b"GET /w HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n\r\n"
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"HELLO\r\n\r\n",
+        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/2.0\r\nhost: x\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnone\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused_and_the_next_connection_answered(nonsense):
     with serving(Echo()) as connect, connect() as connection:
-        connection.sendall(wanted)
-        assert answers(connection, 1) == ["/w 0"]
+        connection.sendall(nonsense)
+        assert answers(connection, 1) == [None]
+        assert connection.recv(1) == b""
+        with connect() as another:
+            another.sendall(GET)
+            assert answers(another, 1) == ["/a 0"]
 
 
-def test_a_client_that_leaves_while_its_requests_wait_leaves_nothing_behind():
+@pytest.mark.parametrize("broken", [b"HELLO\r\n\r\n", b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnone\r\n"])
+@pytest.mark.parametrize("num_ahead", [1, 3])
+def test_a_refusal_comes_after_the_answers_to_the_requests_ahead(num_ahead, broken):
+    app = Echo()
+    app.may_answer.clear()
+    with serving(app) as connect, connect() as connection:
+        connection.sendall(GET * num_ahead)
+        while not app.num_begun:
+            time.sleep(0.01)
+        connection.sendall(broken + GET)
+        time.sleep(0.1)
+        app.may_answer.set()
+        assert answers(connection, num_ahead + 1) == ["/a 0"] * num_ahead + [None]
+        assert connection.recv(1) == b""
+        assert app.num_begun == num_ahead
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n",
+        b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: a\r\n",
+    ],
+)
+@pytest.mark.parametrize("step", [1, 100, 10**6])
+def test_a_request_that_would_rather_be_of_another_protocol_is_answered_in_this_one(wish, step):
+    app = Echo()
+    inner = b"GET /inner HTTP/1.1\r\nhost: x\r\n\r\n"
+    get = b"GET /w HTTP/1.1\r\nhost: x\r\n" + wish + b"\r\n"
+    post = b"POST /p?q=1 HTTP/1.1\r\nhost: x\r\n" + wish + b"content-length: %d\r\n\r\n%s" % (len(inner), inner)
+    chunked = b"POST /c HTTP/1.1\r\nhost: x\r\n" + wish + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    whole = (
+        (get + post + chunked) * 20 + b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 9000\r\n\r\n" + b"z" * (9000 - len(inner)) + inner
+    )
+    with serving(app) as connect, connect() as connection:
+        threading.Thread(target=lambda: [connection.sendall(whole[at : at + step]) for at in range(0, len(whole), step)]).start()
+        assert answers(connection, 61) == ["/w 0", f"/p {len(inner)}", "/c 3"] * 20 + ["/b 9000"]
+    assert app.num_begun == 61, "no body is taken for a request"
+    assert not any(name == b"upgrade" for scope in app.begun for name, _ in scope["headers"])
+    assert app.begun[1]["query_string"] == b"q=1"
+
+
+@pytest.mark.parametrize("num_behind", [0, 1, 1000])
+def test_it_is_seen_that_a_client_leaves_whatever_it_sent_ahead(num_behind):
     app = Echo()
     app.may_answer.clear()
     with serving(app) as connect:
         with connect() as connection:
-            connection.sendall(GET * 1000)
+            connection.sendall(b"GET /watching HTTP/1.1\r\nhost: x\r\n\r\n" + GET * num_behind)
             while not app.num_begun:
                 time.sleep(0.01)
+        until = time.monotonic() + 10
+        while not app.left and time.monotonic() < until:
+            time.sleep(0.01)
+        assert app.left == ["/watching"]
         app.may_answer.set()
         with connect() as another:
             another.sendall(GET)
             assert answers(another, 1) == ["/a 0"]
-        assert app.num_begun <= 1001
+        assert app.num_begun == 2

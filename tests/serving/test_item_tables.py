@@ -31,7 +31,7 @@ def test_items_get_the_types_of_the_catalog():
         ({"item_id": 7, "price": {"amount": 3}}, "as price, where the catalog holds numbers"),
         ({"item_id": 7, "sizes": [1.5]}, "as sizes, where the catalog holds lists of whole numbers"),
         ({"item_id": 7, "stock": 1.5}, "1.5 as stock, where the catalog holds whole numbers"),
-        ({"item_id": 7, "since": 1.5}, "1.5 as since, where the catalog holds timestamp"),
+        ({"item_id": 7, "since": 1.5}, "1.5 as since, where the catalog holds times"),
         (
             {"item_id": 7, "colour": "red"},
             "'colour', which the catalog lacks; its columns are item_id, title, price, tags, sizes, stock",

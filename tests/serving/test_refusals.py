@@ -49,6 +49,7 @@ def test_neither_all_faults_nor_all_of_a_value_are_repeated():
     told = refusal(RecommendRequest, {"histories": [["a", *[1.5] * 100]]})
     assert told.count("expected") == 5
     assert len(refusal(RecommendRequest, {"histories": "x" * 1000})) < 200
+    assert "there are `histories`" in refusal(RecommendRequest, {"histories": [[]], "x" * 2000: 1})[:200]
 
 
 def test_a_fault_of_a_kind_without_words_of_its_own_is_told_in_those_of_the_validator():

@@ -10,7 +10,10 @@ from cobrarec.model.cobra import Cobra
 
 @contextmanager
 def generating(model: Cobra) -> Iterator[None]:
-    """Eval mode without gradient; afterwards the model is as it was. To set the mode of all its parts takes as long as much of a list."""
+    """Eval mode without gradient; afterwards the model is as it was, which is in one mode with all its parts.
+
+    Where that is eval mode nothing is set: to do so takes a good part of the time of a list.
+    """
     was_training = model.training
     if was_training:
         model.eval()

@@ -195,9 +195,10 @@ def _square(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> sparse.csr_arr
 
 def _entries(matrix: sparse.csr_array, rows: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """All entries that `matrix` stores in `rows`, row after row: the place in `rows` of each, and its place among the matrix' entries."""
-    counts = np.diff(matrix.indptr)[rows]
+    begins = matrix.indptr[rows]
+    counts = matrix.indptr[rows + 1] - begins
     places = np.repeat(np.arange(len(rows)), counts)
-    return places, matrix.indptr[rows][places] + np.arange(len(places)) - (np.cumsum(counts) - counts)[places]
+    return places, begins[places] + np.arange(len(places)) - (np.cumsum(counts) - counts)[places]
 
 
 def recent_items(histories: Histories, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:

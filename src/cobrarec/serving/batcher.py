@@ -1,18 +1,18 @@
 """Batcher: a bounded queue of requests and one thread that takes all that waits, since a batch costs little more than one history.
 
-While several clients ask, those whose lists have just come ask again at once: the thread waits until they have, as long as one comes
-hard on the other. A client that asks alone never waits.
-
-Requests for lists of the same length under the same settings and filters go through the model together. A list does not depend on who
+Requests for lists of the same length under the same settings and filters go through the model together. While several clients ask for such,
+those whose lists have just come ask again at once: the thread waits until they have, as long as one comes hard on the other. A client that
+asks alone does not wait. A list does not depend on who
 else is in its batch (`docs/decisions/0007`), so that batching changes waiting times alone.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from cobrarec.errors import CobraRecError
@@ -20,10 +20,10 @@ from cobrarec.errors import CobraRecError
 A = TypeVar("A", bound="Waiting")
 R = TypeVar("R")
 
-LULL = 0.002
-"""Seconds without a new request after which no more are waited for."""
+LULL, LULL_SHARE = 0.002, 1 / 8
+"""Seconds, and share of what the last batch took, without a new request after which no more are waited for: the smaller of the two."""
 GATHERING = 0.05
-"""Seconds that a request waits at most for others to go with it."""
+"""Seconds after its coming in which a request may be held back for others to go with it, if the last batch did not take less."""
 
 
 @runtime_checkable
@@ -50,7 +50,17 @@ class _Place(Generic[A, R]):
     asked: A
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[R]"
+    came: float = field(default_factory=time.monotonic)
     is_waiting: bool = True
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Requests that were answered together, and when; at first none, long ago."""
+
+    size: int = 0
+    begun: float = -math.inf
+    ended: float = -math.inf
 
 
 class Batcher(Generic[A, R]):
@@ -66,7 +76,8 @@ class Batcher(Generic[A, R]):
         """
         self._answer, self._max_waiting, self._max_batch = answer, max_waiting, max_batch
         self._places: deque[_Place[A, R]] = deque()
-        self._num_waiting = self._num_asked = self._last_batch = 0
+        self._num_waiting = self._num_asked = 0
+        self._last = _Batch()
         self._is_closed = False
         self._changed = threading.Condition()
         self.batch_sizes: Callable[[int], None] = lambda size: None
@@ -119,10 +130,12 @@ class Batcher(Generic[A, R]):
             if not here:
                 continue
             self.batch_sizes(sum(place.asked.size for place in here))
+            begun = time.monotonic()
             try:
                 answers = self._answer([place.asked for place in here])
             except Exception as error:  # whatever it is, somebody waits for it
                 answers = [error] * len(here)
+            self._last = _Batch(len(here), begun, time.monotonic())
             for loop in {place.loop for place in here}:
                 of_loop = [(place.answer, answer) for place, answer in zip(here, answers, strict=True) if place.loop is loop]
                 if not loop.is_closed():
@@ -133,13 +146,12 @@ class Batcher(Generic[A, R]):
 
         Empty where all have left; None where the batcher is closed and all is answered.
         """
-        has_company = bool(self._places) or self._last_batch > 1
         with self._changed:
+            has_company = self._last.size > 1 or bool(self._places)
             while not self._places and not self._is_closed:
                 self._changed.wait()
-        if has_company:
-            self._gather()
-        with self._changed:
+            if has_company and self._places and self._places[0].came < self._last.ended + GATHERING:
+                self._gather()
             if not self._places:
                 return None if self._is_closed else []
             key, size = self._places[0].asked.key, 0
@@ -154,16 +166,21 @@ class Batcher(Generic[A, R]):
                     others.append(place)
             self._places = others
             self._num_waiting -= size
-            self._last_batch = len(batch)
             return batch
 
     def _gather(self) -> None:
-        """Wait for requests that come hard one on the other."""
-        until = time.monotonic() + GATHERING
-        seen = -1
+        """Wait, with the lock given up, for requests that come hard on those that wait, as long as all of them can go together."""
+        first, seconds = self._places[0], self._last.ended - self._last.begun
+        until, seen = first.came + min(GATHERING, seconds), -1
         while self._num_asked != seen and self._num_waiting < self._max_batch and not self._is_closed and time.monotonic() < until:
+            if any(place.asked.key != first.asked.key for place in self._places):
+                return
             seen = self._num_asked
-            time.sleep(LULL)
+            self._changed.release()
+            try:
+                time.sleep(min(LULL, LULL_SHARE * seconds))
+            finally:
+                self._changed.acquire()
 
 
 def _deliver(answers: "Sequence[tuple[asyncio.Future[R], R | Exception]]") -> None:

@@ -1,34 +1,46 @@
 """BoundedHttp: uvicorn's quick HTTP protocol, which alone would read on while requests wait, and take headers without end.
 
 The parser is handed small pieces, and none while a parsed request waits for the answer to the one ahead: what was read stays bytes, and
-no more is read from the connection. One that brings nothing but headers is refused after `LONGEST_HEAD` bytes.
+beyond `MOST_UNPARSED` of them no more is read from the connection. What is no body and goes on beyond `LONGEST_HEAD` bytes is refused.
+A refusal is sent when the requests ahead of it are answered, and ends the connection. Trailers are counted and left aside: they are no
+headers of the request. A request that would rather be of another protocol, whose body the parser would leave unread, is parsed once more
+without that wish, which HTTP lets a server ignore.
 """
 
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import FlowControl
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LONGEST_HEAD = 64 << 10
 """Bytes of the address and all headers of a request, trailers included."""
 PIECE = 4 << 10
 """Bytes that are parsed at once; as many requests as fit into them can be parsed ahead of the one that is answered."""
+MOST_UNPARSED = 64 << 10
+"""Bytes that wait to be parsed, beside what one read brings; as long as there are fewer it is seen that a client leaves."""
+VERSIONS = ("1.0", "1.1")
 
 
-class _HeadTooLongError(Exception):
-    """What is no body goes on without end."""
+class _RefusedError(Exception):
+    """The parser takes what is raised out of its calls for a request that it cannot read."""
 
 
 class _Flow(FlowControl):
-    """Pauses and resumes reading, but does not resume while `protocol` has requests that wait."""
+    """Reads unless the protocol holds as much as it may, whoever asks for a pause or an end of it."""
 
     def __init__(self, transport: Any, protocol: "BoundedHttp") -> None:
         super().__init__(transport)
         self._protocol = protocol
 
+    def pause_reading(self) -> None:
+        """Pause, if there is a reason."""
+        if self._protocol.is_full:
+            super().pause_reading()
+
     def resume_reading(self) -> None:
-        """Read on, unless something that was read waits."""
-        if not self._protocol.is_ahead:
+        """Read on, if there is no reason against it."""
+        if not self._protocol.is_full:
             super().resume_reading()
 
 
@@ -39,49 +51,104 @@ class BoundedHttp(HttpToolsProtocol):
         """What uvicorn gives every protocol."""
         super().__init__(*args, **named)
         self._unparsed = b""
+        self._running: Any = None
+        self._refusal = ""
+        self._is_in_trailers = False
         self._head_bytes = self._bytes_of_nothing = 0
 
     @property
-    def is_ahead(self) -> bool:
-        """Requests were read that wait for the answer to the one ahead."""
-        return bool(self.pipeline or self._unparsed)
+    def _is_over(self) -> bool:
+        """Nothing that comes now is parsed."""
+        return bool(self._refusal)
+
+    @property
+    def is_full(self) -> bool:
+        """No more is to be read: too much waits to be parsed, or the body of a request to be taken."""
+        body = b"" if self.cycle is None or self.cycle.response_complete else self.cycle.body
+        return len(self._unparsed) > MOST_UNPARSED or len(body) > HIGH_WATER_LIMIT
 
     def connection_made(self, transport: Any) -> None:  # uvloop's is no `asyncio.Transport`
-        """Begin, with reading that stops while requests wait."""
+        """Begin."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever works for this connection."""
+        super().connection_lost(exc)
+        for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
     def data_received(self, data: bytes) -> None:
         """Parse as much as may be parsed now, and keep the rest."""
-        self._unparsed += data
-        self._parse()
+        if not self._is_over:
+            self._unparsed += data
+            self._parse()
 
     def on_response_complete(self) -> None:
         """Go on with what waits."""
         super().on_response_complete()
         self._parse()
+        if self._is_over:
+            self._end()
 
     def _parse(self) -> None:
         """Hand on pieces until a request waits for the one ahead, or nothing is left."""
         place, data = 0, self._unparsed
-        while place < len(data) and not self.pipeline and not self.transport.is_closing():
+        while place < len(data) and not (self.pipeline or self._is_over or self.transport.is_closing()):
             piece = data[place : place + PIECE]
             place += len(piece)
             self._bytes_of_nothing += len(piece)
-            super().data_received(piece)
-            if self._bytes_of_nothing > LONGEST_HEAD and not self.transport.is_closing():
+            self._feed(piece)
+            if self._bytes_of_nothing > LONGEST_HEAD:
                 self.send_400_response("The headers are too long.")
-        self._unparsed = data[place:]
-        if self.transport.is_closing():
-            return
-        if self.is_ahead:
+        self._unparsed = b"" if self._is_over else data[place:]
+        if not self.transport.is_closing():
             self.flow.pause_reading()
-        else:
             self.flow.resume_reading()
+
+    def _feed(self, piece: bytes) -> None:
+        """Hand a piece to the parser."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            head = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+            head += b"".join(b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade")
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(head + b"\r\n" + piece[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, once the requests ahead of it are answered."""
+        if not self._is_over:
+            self._refusal = msg
+            if self.pipeline and self.pipeline[0][0].more_body:  # the latest, which broke off in its body
+                self.pipeline.popleft()
+            self._end()
+
+    def _end(self) -> None:
+        """Send the refusal and close the connection, unless an answer is still to come."""
+        cycle = self._running
+        is_open = cycle is not None and not cycle.response_complete
+        if self.transport.is_closing() or self.pipeline or (is_open and not cycle.more_body):
+            return
+        if is_open and cycle.response_started:  # it broke off in its body, and its answer is under way
+            self.transport.close()
+        else:
+            super().send_400_response(self._refusal)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin to answer a request."""
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._head_bytes = self._bytes_of_nothing = 0
+        self._is_in_trailers = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -90,9 +157,26 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One whole header; its bytes are counted with those around them."""
+        """One whole header, or trailer; its bytes are counted with those around them."""
         self._count(len(name) + len(value) + len(": \r\n"))
-        super().on_header(name, value)
+        if not self._is_in_trailers:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """All headers are there, among them one that names the host; HTTP/1.0 knows none."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        version = self.parser.get_http_version()
+        is_named = hosts == 1 or (version == "1.0" and not hosts)
+        if version not in VERSIONS or not is_named or self.parser.get_method() == b"CONNECT":
+            raise _RefusedError
+        self._is_in_trailers = True
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
@@ -103,4 +187,4 @@ class BoundedHttp(HttpToolsProtocol):
         self._bytes_of_nothing = 0
         self._head_bytes += num_bytes
         if self._head_bytes > LONGEST_HEAD:
-            raise _HeadTooLongError  # which the parser takes for a request that cannot be parsed
+            raise _RefusedError

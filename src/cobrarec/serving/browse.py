@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from cobrarec.errors import DataError
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
+from cobrarec.serving.schemas import SHOWN
 
-SHOWN = 20
 MAX_WORDS = 10
 """Words of a search that are read."""
 

@@ -74,4 +74,10 @@ def in_words(kind: pa.DataType) -> str:
         return "whole numbers"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "numbers"
-    return "true or false" if pa.types.is_boolean(kind) else str(kind)
+    if pa.types.is_dictionary(kind):
+        return in_words(kind.value_type)
+    if pa.types.is_date(kind):
+        return "dates"
+    if pa.types.is_timestamp(kind):
+        return "times"
+    return "true or false" if pa.types.is_boolean(kind) else f"values of arrow's type {kind}"

@@ -8,7 +8,7 @@ from cobrarec.config_errors import EXPECTED
 TOLD = 5
 """Faults told of one request."""
 SHOWN = 60
-"""Characters of a value that are repeated."""
+"""Characters of a value, or of a name, that are repeated."""
 OF_REQUESTS = EXPECTED | {
     "list_type": "a list",
     "dict_type": "an object",
@@ -38,7 +38,7 @@ def _place(error: Mapping[str, Any]) -> str:
     parts = list(error["loc"][1:])
     if error.get("type") in ("int_type", "string_type") and parts[-1:] in (["int"], ["str"]):
         parts.pop()
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    return _cut("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix("."))
 
 
 def _sentence(place: str, found: list[Mapping[str, Any]], fields: Sequence[str]) -> str:
@@ -54,11 +54,10 @@ def _sentence(place: str, found: list[Mapping[str, Any]], fields: Sequence[str])
     if kind in ("too_short", "too_long"):
         return f"{name} has {facts['actual_length']:,} entries, expected {words[0].removesuffix(' of them')}."
     if words:
-        return f"{name} is {_shown(error['input'])}, expected {' or '.join(dict.fromkeys(words))}."
+        return f"{name} is {_cut(repr(error['input']))}, expected {' or '.join(dict.fromkeys(words))}."
     message = str(facts.get("error", error["msg"]))
     return f"{name}: {message}." if place else f"{message[:1].upper()}{message[1:]}."
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."

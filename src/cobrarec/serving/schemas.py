@@ -16,6 +16,8 @@ MAX_K = 1000
 """Length of a list."""
 MAX_BEAMS = 1000
 """Semantic IDs that a request may keep in beam search."""
+SHOWN = 20
+"""Items that a search tells, unless more are asked for."""
 MAX_PUT = 10_000
 """Items that one call puts."""
 History = Annotated[list[Id], Field(max_length=MAX_HISTORY)]
@@ -138,7 +140,7 @@ class FindItems(_Request):
     """A search for people."""
 
     q: str = Field(min_length=1, max_length=200, description="Words that the text of each item holds.")
-    limit: int = Field(20, ge=1, le=200, description="Items that are told.")
+    limit: int = Field(SHOWN, ge=1, le=200, description="Items that are told.")
 
 
 class FoundItem(BaseModel):

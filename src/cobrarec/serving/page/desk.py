@@ -17,7 +17,7 @@ from cobrarec.report.markup import Markup, Number, join, tag, user_text
 from cobrarec.report.plots import Mark, Series, line_chart
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.serving.batcher import BusyError
-from cobrarec.serving.browse import SHOWN, IdBrowser, search_items
+from cobrarec.serving.browse import IdBrowser, search_items
 from cobrarec.serving.errand import Errand
 from cobrarec.serving.meters import Meters
 from cobrarec.serving.page.added_item import filled_in, free_id, landing, landing_panel
@@ -29,6 +29,7 @@ from cobrarec.serving.page.panels import Words, found_panel, history_panel, list
 from cobrarec.serving.page.run_card import info_card, run_card
 from cobrarec.serving.page.shown_list import LENGTH, TAUS, Diversity, diversity, shown_list
 from cobrarec.serving.page.taken import Taken
+from cobrarec.serving.schemas import SHOWN
 from cobrarec.serving.service import Service
 
 logger = logging.getLogger("cobrarec.serving")

@@ -8,8 +8,9 @@ import numpy as np
 from cobrarec.report.markup import Markup, join, tag, user_text
 from cobrarec.retrieval.recommender import Recommender
 from cobrarec.semantic_ids.typical_words import TypicalWords
-from cobrarec.serving.browse import SHOWN, IdBrowser, item_record
+from cobrarec.serving.browse import IdBrowser, item_record
 from cobrarec.serving.page.buttons import heading, notice, press
+from cobrarec.serving.schemas import SHOWN
 
 OPEN_BRANCHES = 36
 """Branches that are shown at once; the others are folded."""
