@@ -41,9 +41,10 @@ class StandIns:
         """
         shape = len(vectors), min(NUM_NEIGHBORS, int(is_known.sum()))
         neighbors, weights = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
-        candidates, unknown = items.unit.cpu(), torch.from_numpy(~is_known)
+        end = int(np.flatnonzero(is_known)[-1:].sum()) + 1  # items that were added later have the last rows
+        candidates, unknown = items.unit[:end].cpu(), torch.from_numpy(~is_known[:end])
         needed = np.flatnonzero(is_needed)
-        for start in range(0, len(needed), size := max(1, _COSINES_AT_ONCE // len(is_known))):
+        for start in range(0, len(needed), size := max(1, _COSINES_AT_ONCE // end)):
             rows = needed[start : start + size]
             cosines = unit_vectors(vectors.cpu()[torch.from_numpy(rows)]) @ candidates.T
             found = torch.topk(cosines.masked_fill_(unknown, -torch.inf), shape[1], dim=1)
