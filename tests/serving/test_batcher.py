@@ -163,6 +163,20 @@ def test_the_sizes_of_batches_are_told():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("answer", [lambda asked: [StopIteration()] * len(asked), lambda asked: [1], lambda asked: next(iter([]))])
+def test_whatever_goes_wrong_nobody_waits_for_ever_and_the_thread_goes_on(answer):
+    async def main():
+        is_wrong = [True]
+        batcher = Batcher(lambda asked: answer(asked) if is_wrong[0] else [2 * one.value for one in asked], 100, 100)
+        asked = [batcher.ask(Asked(0)), batcher.ask(Asked(1)), batcher.ask(Asked(2))]
+        await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+        is_wrong[0] = False
+        assert await asyncio.wait_for(batcher.ask(Asked(4)), 20) == 8
+        batcher.close()
+
+    asyncio.run(main())
+
+
 def slow(seconds):
     """What answers after a while, and the sizes of its batches."""
     sizes = []

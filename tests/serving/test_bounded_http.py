@@ -49,7 +49,7 @@ class Echo:
 
 
 @contextlib.contextmanager
-def serving(app):
+def serving(app, keep_alive=30):
     """The application behind the protocol, and a way to connect to it."""
 
     class Watched(BoundedHttp):
@@ -58,7 +58,8 @@ def serving(app):
             app.protocols.append(self)
 
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, http=Watched, ws="none", lifespan="off", log_config=None))
+    config = uvicorn.Config(app, port=port, http=Watched, ws="none", lifespan="off", log_config=None, timeout_keep_alive=keep_alive)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     while thread.is_alive() and not server.started:
@@ -292,3 +293,33 @@ def test_it_is_seen_that_a_client_leaves_whatever_it_sent_ahead(num_behind):
             another.sendall(GET)
             assert answers(another, 1) == ["/a 0"]
         assert app.num_begun == 2
+
+
+def test_a_trailer_that_closes_the_connection_closes_it():
+    closing = b"POST /b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\nconnection: close\r\n\r\n"
+    with serving(Echo()) as connect:
+        for path in (b"/b", b"/blind"):
+            with connect() as connection:
+                connection.sendall(closing.replace(b"/b", path)[:-4])
+                time.sleep(0.1)
+                connection.sendall(b"\r\n\r\n" + GET)
+                assert answers(connection, 1) == [f"{path.decode()} 0"]
+                assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET + b"\r\n",
+        GET + b"GET /b HT",
+        b"GET /b HT",
+        b"POST /blind HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nab",
+    ],
+)
+def test_a_connection_that_does_not_go_on_is_closed_after_a_while(sent):
+    with serving(Echo(), keep_alive=1) as connect, connect() as connection:
+        connection.sendall(sent[:-1])
+        time.sleep(0.3)
+        connection.sendall(sent[-1:])
+        while connection.recv(1000):
+            pass

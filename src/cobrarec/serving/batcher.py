@@ -129,10 +129,12 @@ class Batcher(Generic[A, R]):
             here = [place for place in batch if not place.answer.done()]  # the others have left
             if not here:
                 continue
-            self.batch_sizes(sum(place.asked.size for place in here))
             begun = time.monotonic()
             try:
+                self.batch_sizes(sum(place.asked.size for place in here))
                 answers = self._answer([place.asked for place in here])
+                if len(answers) != len(here):
+                    raise RuntimeError(f"{len(answers)} answers to {len(here)} requests")
             except Exception as error:  # whatever it is, somebody waits for it
                 answers = [error] * len(here)
             self._last = _Batch(len(here), begun, time.monotonic())
@@ -188,6 +190,7 @@ def _deliver(answers: "Sequence[tuple[asyncio.Future[R], R | Exception]]") -> No
         if future.done():
             continue
         if isinstance(answer, Exception):
-            future.set_exception(answer)
+            stops = isinstance(answer, StopIteration)  # which no future takes
+            future.set_exception(RuntimeError(repr(answer)) if stops else answer)
         else:
             future.set_result(answer)

@@ -82,9 +82,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse as much as may be parsed now, and keep the rest."""
-        if not self._is_over:
-            self._unparsed += data
-            self._parse()
+        if self._is_over:
+            return
+        self._unparsed += data
+        self._parse()
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if (
+            is_idle and self.timeout_keep_alive_task is None and not self.transport.is_closing()
+        ):  # it has begun a request, and may never end it
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
         """Go on with what waits."""
@@ -174,9 +180,14 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The end of a request."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
+        """The end of a request; a trailer can have closed the connection, behind which the parser is deaf."""
+        if self.parser.should_upgrade():
+            return
+        super().on_message_complete()
+        if not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
+                self.transport.close()
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
