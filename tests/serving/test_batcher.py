@@ -189,10 +189,14 @@ def slow(seconds):
     return answer, sizes
 
 
+def waits_for_others(monkeypatch, lull, share, gathering):
+    """How long the batcher waits, in place of the little that it does."""
+    for name, value in (("LULL", lull), ("LULL_SHARE", share), ("GATHERING", gathering)):
+        monkeypatch.setattr(batcher_module, name, value)
+
+
 def test_clients_who_ask_again_at_once_go_together(monkeypatch):
-    monkeypatch.setattr(batcher_module, "LULL", 0.1)
-    monkeypatch.setattr(batcher_module, "LULL_SHARE", 1)
-    monkeypatch.setattr(batcher_module, "GATHERING", 1)
+    waits_for_others(monkeypatch, lull=0.1, share=1, gathering=1)
 
     async def main():
         answer, sizes = slow(0.2)
@@ -212,9 +216,7 @@ def test_clients_who_ask_again_at_once_go_together(monkeypatch):
 
 
 def test_who_asks_alone_and_those_who_ask_for_different_things_do_not_wait(monkeypatch):
-    monkeypatch.setattr(batcher_module, "LULL", 1)
-    monkeypatch.setattr(batcher_module, "LULL_SHARE", 100)
-    monkeypatch.setattr(batcher_module, "GATHERING", 1)
+    waits_for_others(monkeypatch, lull=1, share=100, gathering=1)
 
     async def main():
         answer, sizes = slow(0.02)
@@ -232,8 +234,7 @@ def test_who_asks_alone_and_those_who_ask_for_different_things_do_not_wait(monke
 
 
 def test_one_who_comes_long_after_a_batch_of_many_does_not_wait(monkeypatch):
-    monkeypatch.setattr(batcher_module, "LULL", 5)
-    monkeypatch.setattr(batcher_module, "LULL_SHARE", 100)
+    waits_for_others(monkeypatch, lull=5, share=100, gathering=GATHERING)
 
     async def main():
         answer, sizes = slow(0.06)
@@ -269,9 +270,7 @@ def test_requests_that_come_without_end_are_not_gathered_without_end():
 
 
 def test_the_thread_goes_on_when_all_that_were_gathered_have_left(monkeypatch):
-    monkeypatch.setattr(batcher_module, "LULL", 0.3)
-    monkeypatch.setattr(batcher_module, "LULL_SHARE", 10)
-    monkeypatch.setattr(batcher_module, "GATHERING", 1)
+    waits_for_others(monkeypatch, lull=0.3, share=10, gathering=1)
 
     async def main():
         answer, sizes = slow(0.05)

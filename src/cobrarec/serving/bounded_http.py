@@ -86,10 +86,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._unparsed += data
         self._parse()
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if (
-            is_idle and self.timeout_keep_alive_task is None and not self.transport.is_closing()
-        ):  # it has begun a request, and may never end it
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if is_answered and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            # what came begins a request at most, which may never end
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:

@@ -7,7 +7,7 @@ from cobrarec.config_errors import EXPECTED
 
 TOLD = 5
 """Faults told of one request."""
-SHOWN = 60
+REPEATED = 60
 """Characters of a value, or of a name, that are repeated."""
 OF_REQUESTS = EXPECTED | {
     "list_type": "a list",
@@ -45,7 +45,7 @@ def _sentence(place: str, found: list[Mapping[str, Any]], fields: Sequence[str])
     error = found[0]
     kind, facts, name = error.get("type"), error.get("ctx") or {}, f"`{place}`" if place else "The body"
     if kind == "missing":
-        return f"{name} is missing." if place else "The body is missing."
+        return f"{name} is missing."
     if kind == "extra_forbidden":
         return f"{name} is unknown; there are {', '.join(f'`{field}`' for field in fields)}."
     if kind == "json_invalid":
@@ -60,4 +60,4 @@ def _sentence(place: str, found: list[Mapping[str, Any]], fields: Sequence[str])
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+    return text if len(text) <= REPEATED else f"{text[:REPEATED]} ..."
